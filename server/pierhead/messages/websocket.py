@@ -84,7 +84,7 @@ class WebSocket:
             raise RuntimeError("the WebSocket handshake was already answered")
         if subprotocol is not None and subprotocol not in self.subprotocols:
             offered = ", ".join(self.subprotocols) or "none"
-            raise ValueError(f"the client did not offer the subprotocol {subprotocol!r}; it offered: {offered}")
+            raise ValueError(f"the client does not offer subprotocol {subprotocol!r}; it offers: {offered}")
         self._answered = True
         self.subprotocol = subprotocol
         try:
@@ -102,7 +102,7 @@ class WebSocket:
         await self._channel.reject(response)
 
     async def receive(self) -> str | bytes:
-        """Return the next message, `str` for text and `bytes` for binary; raises WebSocketClosed at the end."""
+        """Return the next message: `str` for text, `bytes` for binary; raises WebSocketClosed at the end."""
         await self._ready()
         try:
             return await self._channel.receive()

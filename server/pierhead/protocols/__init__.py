@@ -1,0 +1,1 @@
+"""How requests arrive: codecs that turn bytes into events and back, without clock, socket or logging."""

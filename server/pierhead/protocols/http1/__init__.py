@@ -1,0 +1,19 @@
+"""HTTP/1.1 and HTTP/1.0 (RFC 9112): a strict gate in front of h11, and the rendering of responses."""
+
+from __future__ import annotations
+
+from pierhead.protocols.http1.codec import Http1Codec
+from pierhead.protocols.http1.events import Data, End, Event, Framing, Http1Limits, Refused, RequestHead
+from pierhead.protocols.http1.render import ResponseError
+
+__all__ = [
+    "Data",
+    "End",
+    "Event",
+    "Framing",
+    "Http1Codec",
+    "Http1Limits",
+    "Refused",
+    "RequestHead",
+    "ResponseError",
+]

@@ -1,0 +1,196 @@
+"""The HTTP/1 codec of one connection: bytes in, events out; responses in, bytes out.
+
+    codec = Http1Codec(Http1Limits())
+    for event in codec.feed(data): ...      # RequestHead, then Data ... End where it has a body, or Refused
+    out = codec.respond(200, [(b"Content-Type", b"text/plain")], b"hello")
+    for event in codec.next_request(): ...  # what a pipelining client sent ahead
+
+Requests are answered one after the other: what follows a request is kept until `next_request`, so that
+responses can only leave in order (RFC 9112, 9.3.2). Heads and bodies of known length that pass the gate
+are taken as they are; everything out of the ordinary is read by h11 as well (see `judge`).
+"""
+
+from __future__ import annotations
+
+import enum
+
+from pierhead.protocols.http1.body import ChunkedGate
+from pierhead.protocols.http1.events import (
+    Data,
+    End,
+    Event,
+    Framing,
+    Http1Limits,
+    RawFields,
+    Refused,
+)
+from pierhead.protocols.http1.gate import RefusedError, check_partial, parse_head
+from pierhead.protocols.http1.judge import Judge
+from pierhead.protocols.http1.render import ResponseWriter
+
+__all__ = ["Http1Codec"]
+
+_MOST_EMPTY_LINES = 4  # before a request line; RFC 9112, 2.2 asks a server to overlook at least one
+
+
+class _State(enum.Enum):
+    HEAD = "waits for a request"
+    BODY = "inside a request's body"
+    COMPLETE = "has a whole request"
+    BROKEN = "can't read on"
+    SWITCHED = "speaks another protocol"
+
+
+class Http1Codec:
+    """Reads the requests and writes the responses of one server-side connection."""
+
+    def __init__(self, limits: Http1Limits) -> None:
+        self._limits = limits
+        self._state = _State.HEAD
+        self._buffer = bytearray()
+        self._empty_lines = 0
+        self._left = 0  # of a body of known length
+        self._chunks: ChunkedGate | None = None
+        self._judge: Judge | None = None
+        self._eof = False
+        self._writer = ResponseWriter("GET", "1.1")
+        self._keep_alive = True
+
+    # Reading
+
+    @property
+    def idle(self) -> bool:
+        """Whether no byte of a next request has come yet."""
+        return self._state is _State.HEAD and not self._buffer
+
+    @property
+    def request_complete(self) -> bool:
+        """Whether the current request was read to its end."""
+        return self._state is _State.COMPLETE
+
+    @property
+    def buffered_bytes(self) -> int:
+        """How many bytes are kept that no event has carried yet."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take bytes as they come and return what they complete."""
+        if self._state is _State.BROKEN:
+            return []
+        self._buffer += data
+        return self._advance()
+
+    def feed_eof(self) -> list[Event]:
+        """Take note that the client sends no more; an incomplete request is refused with 400."""
+        self._eof = True
+        return self._advance()
+
+    def next_request(self) -> list[Event]:
+        """Go on to the next request once the current one is complete and answered."""
+        if self._state is not _State.COMPLETE:
+            raise RuntimeError(f"no next request while the codec {self._state.value}")
+        self._state = _State.HEAD
+        self._empty_lines = 0
+        self._chunks = self._judge = None
+        return self._advance()
+
+    def switch(self) -> bytes:
+        """Hand over to another protocol after a 101 response; returns the bytes read ahead."""
+        self._state = _State.SWITCHED
+        ahead = bytes(self._buffer)
+        self._buffer.clear()
+        return ahead
+
+    def _advance(self) -> list[Event]:
+        events: list[Event] = []
+        try:
+            if self._state is _State.HEAD:
+                self._read_head(events)
+            if self._state is _State.BODY:
+                self._read_body(events)
+            if self._eof and self._state in {_State.HEAD, _State.BODY} and not self.idle:
+                raise RefusedError(400, "the client closed the connection inside a request")
+        except RefusedError as refused:
+            if self._state is _State.HEAD:
+                self._writer = ResponseWriter("GET", "1.1")  # the error response is to no known method
+            self._state = _State.BROKEN
+            self._keep_alive = False
+            self._buffer.clear()
+            events.append(Refused(refused.status, refused.reason))
+        return events
+
+    def _read_head(self, events: list[Event]) -> None:
+        buffer = self._buffer
+        while buffer.startswith(b"\r\n") and self._empty_lines < _MOST_EMPTY_LINES:
+            del buffer[:2]
+            self._empty_lines += 1
+        if not buffer or buffer == b"\r":
+            return
+        end = buffer.find(b"\r\n\r\n") + 4
+        if end < 4:
+            check_partial(buffer, self._limits)
+            return
+        raw = bytes(buffer[:end])
+        head = parse_head(raw, self._limits)
+        if head.framing is Framing.CHUNKED or head.expect_continue or head.upgrade:
+            self._judge = Judge()
+            self._judge.head(raw, head)
+        del buffer[:end]
+        self._writer = ResponseWriter(head.method, head.version)
+        self._keep_alive = head.keep_alive
+        if head.framing is Framing.NONE:
+            self._state = _State.COMPLETE
+        else:
+            self._state = _State.BODY
+            self._left = head.length
+            self._chunks = ChunkedGate(self._limits) if head.framing is Framing.CHUNKED else None
+        events.append(head)
+
+    def _read_body(self, events: list[Event]) -> None:
+        if self._chunks is None:
+            data = bytes(self._buffer[: self._left])
+            del self._buffer[: self._left]
+            self._left -= len(data)
+            if data:
+                events.append(Data(data))
+            if not self._left:
+                events.append(End())
+                self._state = _State.COMPLETE
+            return
+        assert self._judge is not None
+        checked = self._chunks.feed(self._buffer)
+        if checked:
+            events += self._judge.body(checked)
+        if self._chunks.done:
+            self._state = _State.COMPLETE
+
+    # Writing
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection can be used again after this response."""
+        return self._keep_alive and self._writer.keep_alive
+
+    def close_after_response(self) -> None:
+        """Have the response say `Connection: close`; call it before the response's head is rendered."""
+        self._keep_alive = False
+
+    def go_on(self) -> bytes:
+        """Render 100 (Continue)."""
+        return b"HTTP/1.1 100 Continue\r\n\r\n"
+
+    def respond(self, status: int, fields: RawFields, body: bytes, stamp: bytes = b"") -> bytes:
+        """Render a whole response; see `ResponseWriter.head` for the errors and for `stamp`."""
+        return self._writer.whole(status, fields, body, stamp, keep_alive=self._keep_alive)
+
+    def start_response(self, status: int, fields: RawFields, stamp: bytes = b"") -> bytes:
+        """Render the head of a response whose body comes piece by piece."""
+        return self._writer.head(status, fields, stamp, keep_alive=self._keep_alive)
+
+    def data(self, data: bytes) -> bytes:
+        """Render a piece of the body; raises ResponseError when it is more than was announced."""
+        return self._writer.data(data)
+
+    def end(self) -> bytes:
+        """Render the end of the body; raises ResponseError when it is less than was announced."""
+        return self._writer.end()

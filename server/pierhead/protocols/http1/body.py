@@ -15,6 +15,9 @@ from pierhead.protocols.http1.gate import RefusedError, check_partial
 __all__ = ["ChunkedGate"]
 
 
+_BAD_SIZE_LINE = "the size line of a chunk is malformed or too long"
+
+
 class _Expects(enum.Enum):
     SIZE = "a chunk's size line"
     DATA = "a chunk's data"
@@ -77,14 +80,12 @@ class ChunkedGate:
         end = buffer.find(b"\n") + 1
         if not end:
             if len(buffer) > self._limits.max_line_bytes:
-                raise RefusedError(
-                    400, f"a chunk's size line is longer than {self._limits.max_line_bytes} bytes"
-                )
+                raise RefusedError(400, _BAD_SIZE_LINE)
             return None
         line = bytes(buffer[:end])
         match = grammar.CHUNK_LINE.fullmatch(line)
         if match is None or end > self._limits.max_line_bytes:
-            raise RefusedError(400, "a chunk's size line is malformed or too long")
+            raise RefusedError(400, _BAD_SIZE_LINE)
         # Extensions do nothing here, so a body that is mostly extensions is an attack.
         self._extension_bytes += len(line) - match.end(1) - 2
         if self._extension_bytes > self._limits.max_head_bytes:

@@ -15,7 +15,6 @@ import dataclasses
 from wsproto import ConnectionType
 from wsproto.connection import Connection, ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
-from wsproto.events import Message as DataFrame
 from wsproto.events import Pong as PongFrame
 from wsproto.extensions import Extension
 
@@ -125,11 +124,11 @@ class WebSocketCodec:
             elif isinstance(event, CloseConnection):
                 self._closing(event, events)
                 return
-            elif isinstance(event, DataFrame) and not self._collect(event, events):
+            elif isinstance(event, TextMessage | BytesMessage) and not self._collect(event, events):
                 self._fail(_TOO_BIG, f"a message is longer than {self._max_message_bytes} bytes", events)
                 return
 
-    def _collect(self, frame: DataFrame, events: list[WebSocketEvent]) -> bool:
+    def _collect(self, frame: TextMessage | BytesMessage, events: list[WebSocketEvent]) -> bool:
         """Add a piece to the current message; False where it becomes too long."""
         if isinstance(frame, TextMessage):
             self._message_bytes += len(frame.data) if frame.data.isascii() else len(frame.data.encode())
@@ -152,9 +151,7 @@ class WebSocketCodec:
     def _closing(self, event: CloseConnection, events: list[WebSocketEvent]) -> None:
         """Take a close frame, or wsproto's word that the peer broke the protocol."""
         code, reason = int(event.code), event.reason or ""
-        if self._connection.state is ConnectionState.OPEN or (
-            self._connection.state is ConnectionState.LOCAL_CLOSING
-        ):
+        if self._connection.state in {ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING}:
             self._fail(code, reason, events)
             return
         if self._connection.state is ConnectionState.REMOTE_CLOSING:

@@ -79,30 +79,20 @@ def _accept(parameters: list[bytes]) -> tuple[Deflate, bytes] | None:
             return None
         offered[name] = value.lstrip(b"\t ") if equals else None
     answer = [_NAME]
-    client_bits: int | None = None
     server_bits: int | None = None
-    for name, value in offered.items():
-        if name in {b"server_no_context_takeover", b"client_no_context_takeover"}:
-            if value is not None:
-                return None
+    for name, setting in offered.items():
+        if name in {b"server_no_context_takeover", b"client_no_context_takeover"} and setting is None:
             answer.append(name)
-        elif name == b"server_max_window_bits":
-            match = _BITS.fullmatch(value or b"")  # zlib has no raw window of 8 bits
-            if match is None:
-                return None
-            server_bits = int(match[1])
+        elif name == b"server_max_window_bits" and (bits := _BITS.fullmatch(setting or b"")):
+            server_bits = int(bits[1])  # zlib has no raw window of 8 bits
             answer.append(b"%b=%d" % (name, server_bits))
-        elif name == b"client_max_window_bits":
-            match = _ANY_BITS.fullmatch(b"15" if value is None else value)
-            if match is None:
-                return None
-            client_bits = max(int(match[1]), 9)  # a client within 8 bits is within 9
+        elif name == b"client_max_window_bits" and _ANY_BITS.fullmatch(setting or b"15"):
+            continue  # the window here is the largest: whatever the client chooses fits in it
         else:
             return None
     extension = Deflate(
         client_no_context_takeover=b"client_no_context_takeover" in offered,
         server_no_context_takeover=b"server_no_context_takeover" in offered,
-        client_max_window_bits=client_bits,
         server_max_window_bits=server_bits,
     )
     extension.finalize(_NAME.decode())

@@ -1,4 +1,4 @@
-"""The opening handshake on the server's side (RFC 6455, 4.2), from parsed header fields to the 101 response."""
+"""The opening handshake on the server's side (RFC 6455, 4.2): from parsed fields to the 101 response."""
 
 from __future__ import annotations
 

@@ -1,0 +1,128 @@
+"""Rendering of responses: framing is the server's, and no application can split a response in two."""
+
+from __future__ import annotations
+
+import pytest
+
+from pierhead.protocols.http1 import ResponseError
+from pierhead.protocols.http1.events import RawFields
+from pierhead.protocols.http1.render import ResponseWriter
+
+
+def whole(
+    status: int, fields: RawFields, body: bytes = b"", *, method: str = "GET", version: str = "1.1"
+) -> bytes:
+    return ResponseWriter(method, version).whole(status, fields, body, b"Date: now\r\n", keep_alive=True)
+
+
+def test_a_whole_response() -> None:
+    assert whole(200, [(b"Content-Type", b"text/plain")], b"hello") == (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nDate: now\r\n\r\nhello"
+    )
+
+
+def test_a_status_without_a_registered_phrase() -> None:
+    assert whole(299, []).startswith(b"HTTP/1.1 299 \r\n")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_bodiless_status_has_neither_body_nor_length(status: int) -> None:
+    assert b"Content-Length" not in whole(status, [])
+    with pytest.raises(ResponseError, match="no body"):
+        whole(status, [], b"x")
+    with pytest.raises(ResponseError, match="no body"):
+        ResponseWriter("GET", "1.1").head(status, [], b"", keep_alive=True)
+
+
+def test_304_may_tell_the_length_it_would_have() -> None:
+    assert b"Content-Length: 7\r\n" in whole(304, [(b"Content-Length", b"7")])
+    assert b"Content-Length" not in whole(204, [(b"Content-Length", b"0")])
+
+
+def test_head_gets_the_head_alone() -> None:
+    answer = whole(200, [], b"hello", method="HEAD")
+    assert b"Content-Length: 5\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"Content-Length: 9\r\n" in whole(200, [(b"Content-Length", b"9")], b"", method="HEAD")
+
+
+def test_a_wrong_length_is_the_applications_error() -> None:
+    with pytest.raises(ResponseError, match="the Content-Length is 4, the body has 5 bytes"):
+        whole(200, [(b"content-length", b"4")], b"hello")
+    assert whole(200, [(b"content-length", b"5")], b"hello").count(b"ength: 5") == 1
+
+
+@pytest.mark.parametrize("value", [b"", b"5, 5", b"-1", b"0x5"])
+def test_a_length_that_is_none_is_the_applications_error(value: bytes) -> None:
+    with pytest.raises(ResponseError, match="not one number"):
+        whole(200, [(b"Content-Length", value)], b"hello")
+
+
+def test_two_lengths_are_the_applications_error() -> None:
+    with pytest.raises(ResponseError, match="not one number"):
+        whole(200, [(b"Content-Length", b"5"), (b"Content-Length", b"5")], b"hello")
+
+
+@pytest.mark.parametrize(
+    "field", [(b"X", b"y\r\nSet-Cookie: z"), (b"X\r\nY", b"z"), (b"X", b"\n"), (b"X", b"\0")]
+)
+def test_a_header_cannot_split_the_response(field: tuple[bytes, bytes]) -> None:
+    with pytest.raises(ResponseError, match="CR, LF or NUL"):
+        whole(200, [field])
+
+
+def test_an_application_does_not_frame() -> None:
+    with pytest.raises(ResponseError, match="Transfer-Encoding"):
+        whole(200, [(b"Transfer-Encoding", b"chunked")])
+
+
+def test_an_application_may_close_but_not_keep_the_connection() -> None:
+    writer = ResponseWriter("GET", "1.1")
+    head = writer.whole(
+        200, [(b"Connection", b"Close"), (b"Keep-Alive", b"timeout=5")], b"", b"", keep_alive=True
+    )
+    assert head.count(b"Connection: close\r\n") == 1
+    assert b"Keep-Alive" not in head
+    assert not writer.keep_alive
+    assert b"Connection" not in whole(200, [(b"Connection", b"keep-alive")])
+
+
+def test_a_stream_is_chunked() -> None:
+    writer = ResponseWriter("GET", "1.1")
+    assert b"Transfer-Encoding: chunked\r\n" in writer.head(200, [], b"", keep_alive=True)
+    assert writer.data(b"hello") == b"5\r\nhello\r\n"
+    assert writer.data(b"") == b""
+    assert writer.end() == b"0\r\n\r\n"
+
+
+def test_a_stream_to_http_1_0_ends_with_the_connection() -> None:
+    writer = ResponseWriter("GET", "1.0")
+    head = writer.head(200, [], b"", keep_alive=True)
+    assert b"Transfer-Encoding" not in head
+    assert b"Connection: close\r\n" in head
+    assert writer.data(b"hello") + writer.end() == b"hello"
+    assert not writer.keep_alive
+
+
+def test_a_stream_to_head_is_silent() -> None:
+    writer = ResponseWriter("HEAD", "1.1")
+    writer.head(200, [], b"", keep_alive=True)
+    assert writer.data(b"hello") + writer.end() == b""
+
+
+def test_a_stream_of_announced_length_is_counted() -> None:
+    writer = ResponseWriter("GET", "1.1")
+    assert b"chunked" not in writer.head(200, [(b"Content-Length", b"5")], b"", keep_alive=True)
+    assert writer.data(b"hel") == b"hel"
+    with pytest.raises(ResponseError, match="1 bytes longer"):
+        writer.data(b"lo!")
+    assert not writer.keep_alive
+
+
+def test_a_stream_that_ends_early_is_an_error() -> None:
+    writer = ResponseWriter("GET", "1.1")
+    writer.head(200, [(b"Content-Length", b"5")], b"", keep_alive=True)
+    writer.data(b"hel")
+    with pytest.raises(ResponseError, match="2 bytes shorter"):
+        writer.end()
+    assert not writer.keep_alive

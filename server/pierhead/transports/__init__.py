@@ -1,0 +1,1 @@
+"""The asyncio shells that move bytes between sockets and codecs, and keep the deadlines."""

@@ -1,0 +1,110 @@
+"""A request body on its way from the connection to the application, with back-pressure."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+
+from pierhead.messages.headers import Headers
+
+__all__ = ["HIGH_WATER_BYTES", "IncomingBody"]
+
+HIGH_WATER_BYTES = 256 << 10
+"""How much of a body waits for the application before the client is made to wait."""
+
+
+class IncomingBody:
+    """Implements `pierhead.messages.body.BodyReader` on what a connection feeds to it.
+
+    `started` is called before the first wait (it sends 100 Continue), `changed` whenever the amount that
+    waits here changed, so that the connection can pause or resume reading.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_discarding",
+        "_ended",
+        "_error",
+        "_pieces",
+        "_started",
+        "_waiter",
+        "buffered_bytes",
+        "deadline",
+        "timeout_s",
+        "trailers",
+    )
+
+    def __init__(self, started: Callable[[], None], changed: Callable[[], None], timeout_s: float) -> None:
+        self._pieces: deque[bytes] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        self._ended = False
+        self._discarding = False
+        self._started: Callable[[], None] | None = started
+        self._changed = changed
+        self.buffered_bytes = 0
+        self.trailers = Headers()
+        self.timeout_s = timeout_s
+        self.deadline = math.inf
+        """When a wait for the next piece fails with 408; infinite while nobody waits."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the client should wait before it sends more."""
+        return self.buffered_bytes >= HIGH_WATER_BYTES
+
+    async def read(self) -> bytes:
+        """Return the next piece, b"" at the end; see BodyReader for the errors."""
+        if not self._pieces and not self._ended and self._error is None:
+            if self._started is not None:
+                self._started()
+                self._started = None
+            self._waiter = asyncio.get_running_loop().create_future()
+            self.deadline = time.monotonic() + self.timeout_s
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+                self.deadline = math.inf
+        if self._pieces:
+            piece = self._pieces.popleft()
+            self.buffered_bytes -= len(piece)
+            self._changed()
+            return piece
+        if self._error is not None:
+            raise self._error
+        return b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece from the connection."""
+        if self._discarding:
+            return
+        self._pieces.append(data)
+        self.buffered_bytes += len(data)
+        self._wake()
+        self._changed()
+
+    def finish(self, trailers: Headers) -> None:
+        """Take the end of the body from the connection."""
+        self.trailers = trailers
+        self._ended = True
+        self._wake()
+
+    def fail(self, error: Exception) -> None:
+        """Have the reader raise `error` once it has read what came before it."""
+        if not self._ended and self._error is None:
+            self._error = error
+            self._wake()
+
+    def discard(self) -> None:
+        """Drop what waits here and all that follows: the response is out, nobody reads any more."""
+        self._discarding = True
+        self._pieces.clear()
+        self.buffered_bytes = 0
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,351 @@
+"""One accepted connection: feeds bytes to the HTTP/1 codec, starts exchanges, keeps deadlines and order.
+
+The connection reads; an `Exchange` answers one request and reports back with `answered`. There is one
+exchange at a time: what a pipelining client sends ahead waits in the codec.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import math
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pierhead.errors import ClientDisconnected, HTTPError
+from pierhead.messages.headers import Headers
+from pierhead.messages.request import Address
+from pierhead.messages.response import Response
+from pierhead.protocols.http1 import Data, End, Event, Framing, Http1Codec, Refused, RequestHead
+from pierhead.transports.body import IncomingBody
+from pierhead.transports.exchange import Exchange
+from pierhead.transports.websocket import WebSocketExchange, WebSocketShell
+
+if TYPE_CHECKING:
+    from pierhead.transports.server import Server
+
+__all__ = ["HttpConnection"]
+
+_PIPELINE_HIGH_WATER_BYTES = 64 << 10
+_DRAINED_BODY_BYTES = 64 << 10  # an unread body up to this is read and dropped to keep the connection
+_LINGER_S = 2.0
+_LINGER_BYTES = 4 << 20
+_LATE_REQUEST_GRACE_S = 0.5
+
+
+class _Phase(enum.Enum):
+    """What the connection's deadline is for."""
+
+    FIRST_BYTE = "the first byte of the first request"
+    IDLE = "the first byte of a next request"
+    HEAD = "the rest of a request head"
+    HANDLER = "the application's response"
+    SENDING = "nothing: the response is on its way"
+    LINGER = "the client to close"
+
+
+class HttpConnection(asyncio.Protocol):
+    """The server's side of one HTTP/1 connection."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.codec = Http1Codec(server.http_limits)
+        self.transport: asyncio.Transport
+        self.websocket: WebSocketShell | None = None
+        self.lost = False
+        self._exchange: Exchange | WebSocketExchange | None = None
+        self._events: deque[Event] = deque()
+        self._dispatching = False
+        self._body: IncomingBody | None = None
+        self._reading = True
+        self._eof = False
+        self._phase = _Phase.FIRST_BYTE
+        self._deadline = math.inf
+        self._write_deadline = math.inf
+        self._writable: asyncio.Future[None] | None = None
+        self._linger_bytes = 0
+        self._client = self._local = Address("", None)
+        self._scheme = "http"
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of the peer; one connection too many is told so and closed."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._client = _address(transport.get_extra_info("peername"))
+        self._local = _address(transport.get_extra_info("sockname"))
+        if transport.get_extra_info("ssl_object") is not None:
+            self._scheme = "https"
+        self._wait_for(_Phase.FIRST_BYTE, self.server.settings.head_timeout_s)
+        if not self.server.add(self):
+            self._refuse(503, "too many connections", {"Retry-After": "1"})
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the codec; a WebSocket gets its bytes itself."""
+        if self.websocket is not None:
+            self.websocket.data_received(data)
+        elif self._phase is _Phase.LINGER:
+            self._linger_bytes += len(data)
+            if self._linger_bytes > _LINGER_BYTES:
+                self.transport.abort()
+        else:
+            self._dispatch(self.codec.feed(data))
+
+    def eof_received(self) -> bool:
+        """Keep the connection open for writing while a response is owed (RFC 9112, 9.6)."""
+        self._eof = True
+        if self.websocket is not None:
+            self.websocket.eof_received()
+            return False
+        if self._phase is _Phase.LINGER:
+            return False
+        self.codec.close_after_response()
+        self._dispatch(self.codec.feed_eof())
+        return self._exchange is not None or self._phase is _Phase.LINGER
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who waits for the client."""
+        self.lost = True
+        self._deadline = self._write_deadline = math.inf
+        self.server.remove(self)
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        if self._body is not None:
+            self._body.fail(ClientDisconnected("the client closed the connection"))
+        if self.websocket is not None:
+            self.websocket.connection_lost()
+        if self._exchange is not None:
+            self._exchange.disconnected()
+
+    def pause_writing(self) -> None:
+        """Make `drain` wait, and not for ever."""
+        self._writable = asyncio.get_running_loop().create_future()
+        self._write_deadline = self.server.now + self.server.settings.write_timeout_s
+
+    def resume_writing(self) -> None:
+        """Let `drain` go on."""
+        self._write_deadline = math.inf
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # What an exchange calls
+
+    async def drain(self) -> None:
+        """Wait while the client is slow to take what was written; raises ClientDisconnected once it is gone."""
+        if self._writable is not None:
+            # Shielded by a loop: several may wait for the one future.
+            await asyncio.shield(self._writable)
+        if self.lost or self.transport.is_closing():
+            raise ClientDisconnected("the client closed the connection")
+
+    def sending(self) -> None:
+        """Note that the response is on its way: from here only a stalled client is timed out."""
+        self._wait_for(_Phase.SENDING, math.inf)
+
+    def settle_close(self) -> None:
+        """Decide, before a response's head is rendered, whether the connection must end with it.
+
+        It must where the rest of the request body would have to be read for nothing.
+        """
+        exchange = self._exchange
+        if self.server.draining or self._eof:
+            self.codec.close_after_response()
+        if self.codec.request_complete or not isinstance(exchange, Exchange) or self._body is None:
+            return
+        head = exchange.head
+        waits_for_100 = head.expect_continue and not exchange.continued
+        if waits_for_100 or head.framing is Framing.CHUNKED or head.length > _DRAINED_BODY_BYTES:
+            self.codec.close_after_response()
+
+    def answered(self) -> None:
+        """Go on after a complete response: to the next request, or to closing the connection."""
+        if self.lost:
+            self._exchange = None
+            return
+        if not self.codec.keep_alive:
+            self._exchange = None
+            self._close()
+        elif self.codec.request_complete:
+            self._exchange = None
+            self._body = None
+            self._wait_for(_Phase.IDLE, self.server.settings.keep_alive_timeout_s)
+            self._dispatch(self.codec.next_request())
+        elif self._body is not None:
+            self._body.discard()  # End will follow
+            self._update_reading()
+
+    def abort(self) -> None:
+        """Cut the connection, so that the client sees that its response is incomplete."""
+        self._exchange = None
+        if not self.lost:
+            self.transport.abort()
+
+    def upgrade(self, websocket: WebSocketShell) -> bytes:
+        """Give the bytes that follow to a WebSocket; returns those already read."""
+        self.websocket = websocket
+        self._wait_for(_Phase.SENDING, math.inf)
+        ahead = self.codec.switch()
+        self.set_reading(True)
+        return ahead
+
+    def set_reading(self, wanted: bool) -> None:
+        """Read from the client, or leave its bytes to the kernel, so that it has to wait."""
+        if wanted is not self._reading and not self.transport.is_closing():
+            self._reading = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    # What the server calls
+
+    def tick(self, now: float) -> None:
+        """Act on deadlines that have passed; called a few times a second."""
+        if now >= self._write_deadline:
+            self.transport.abort()
+        elif self._body is not None and now >= self._body.deadline:
+            self._body.deadline = math.inf
+            self._body.fail(HTTPError(408, "the request body stopped coming"))
+        if self.websocket is not None:
+            self.websocket.tick(now)
+        if now < self._deadline:
+            return
+        self._deadline = math.inf
+        if self._phase is _Phase.HEAD:
+            self._refuse(408, "the request head did not come in time")
+        elif self._phase is _Phase.HANDLER:
+            if self._exchange is not None:
+                self._exchange.time_out()
+        elif self._phase is _Phase.LINGER:
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def wind_down(self, close_code: int) -> None:
+        """End soon: after the response in progress, or after a short grace for a request under way.
+
+        `close_code` is for a WebSocket: 1001 when the server stops, 1012 when it restarts.
+        """
+        if self.websocket is not None:
+            self.websocket.go_away(close_code)
+        elif self._exchange is not None:
+            self.codec.close_after_response()
+            self._exchange.wind_down()
+        elif self._phase in {_Phase.FIRST_BYTE, _Phase.IDLE}:
+            self._wait_for(self._phase, _LATE_REQUEST_GRACE_S)
+
+    # Inside
+
+    def _dispatch(self, events: list[Event]) -> None:
+        """Act on events in order; an exchange that ends at once adds those of the next request."""
+        self._events.extend(events)
+        if self._dispatching:
+            return
+        self._dispatching = True
+        try:
+            while self._events:
+                self._act(self._events.popleft())
+        finally:
+            self._dispatching = False
+        if self._exchange is None and self._phase in {_Phase.FIRST_BYTE, _Phase.IDLE}:
+            if not self.codec.idle:
+                self._wait_for(_Phase.HEAD, self.server.settings.head_timeout_s)
+            elif self._eof:
+                self.transport.close()
+        self._update_reading()
+
+    def _act(self, event: Event) -> None:
+        if isinstance(event, RequestHead):
+            self._begin(event)
+        elif isinstance(event, Data):
+            if self._body is not None:
+                self._body.feed(event.data)
+            if self._phase is _Phase.HANDLER:  # an upload is no slow handler
+                self._wait_for(_Phase.HANDLER, self.server.settings.handler_timeout_s)
+        elif isinstance(event, End):
+            if self._body is not None:
+                self._body.finish(Headers.from_raw(event.trailers))
+            if self._exchange is not None and self._exchange.done:
+                self.answered()
+        elif self._exchange is None:
+            self._refuse(event.status, event.reason)
+        elif self._body is not None:
+            self._fail_body(event)
+
+    def _fail_body(self, refused: Refused) -> None:
+        """Tell the application that the rest of the body will not come; the connection ends."""
+        assert self._body is not None
+        error: Exception
+        if self._eof:
+            error = ClientDisconnected("the client closed the connection inside the request body")
+        else:
+            error = HTTPError(refused.status, refused.reason)
+        self._body.fail(error)
+        if self._exchange is not None and self._exchange.done:
+            self._exchange = None
+            self._close()
+
+    def _begin(self, head: RequestHead) -> None:
+        server = self.server
+        self._body = None
+        if head.framing is not Framing.NONE:
+            self._body = IncomingBody(self._go_on, self._update_reading, server.settings.body_timeout_s)
+        headers = Headers.from_raw(head.fields)
+        request = server.make_request(head, headers, self._body, self._client, self._local, self._scheme)
+        self._wait_for(_Phase.HANDLER, server.settings.handler_timeout_s)
+        if "websocket" in head.upgrade:
+            self._exchange = WebSocketExchange(self, request, head)
+        else:
+            self._exchange = Exchange(self, request, head)
+        self._exchange.start()
+
+    def _go_on(self) -> None:
+        """Ask for the body of a request that waits for 100 (Continue)."""
+        exchange = self._exchange
+        if isinstance(exchange, Exchange) and exchange.head.expect_continue and not exchange.continued:
+            exchange.continued = True
+            if not self.lost and not exchange.head_sent:
+                self.transport.write(self.codec.go_on())
+
+    def _refuse(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:
+        """Answer what is no request, or comes too late, and close."""
+        response = Response.problem(status, reason, headers=headers)
+        self.codec.close_after_response()
+        body = response.body
+        assert isinstance(body, bytes)
+        self.server.record(None, status, len(body), 0.0)
+        self.transport.write(self.codec.respond(status, response.headers.raw, body, self.server.stamp))
+        self._close()
+
+    def _close(self) -> None:
+        """Close once everything is written.
+
+        Where the client may still be sending, its unread bytes would turn the close into a reset, and the
+        reset could overtake the response: so the sending side is closed first (RFC 9112, 9.6).
+        """
+        if self._eof or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self._wait_for(_Phase.LINGER, _LINGER_S)
+        self.set_reading(True)
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+
+    def _update_reading(self) -> None:
+        if self.websocket is None and not self.lost:
+            body_full = self._body is not None and self._body.full
+            ahead = self.codec.request_complete and self.codec.buffered_bytes > _PIPELINE_HIGH_WATER_BYTES
+            self.set_reading(not (body_full or ahead))
+
+    def _wait_for(self, phase: _Phase, seconds: float) -> None:
+        self._phase = phase
+        self._deadline = self.server.now + seconds if seconds else math.inf
+
+
+def _address(name: object) -> Address:
+    """Turn a socket's name into an Address; a unix socket's is "unix:" and its path."""
+    if isinstance(name, tuple):
+        return Address(name[0], name[1])
+    return Address(f"unix:{name}" if isinstance(name, str) else "unix:", None)

@@ -1,0 +1,222 @@
+"""One request and its response: calls the application and writes what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import AsyncIterable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pierhead.errors import ClientDisconnected
+from pierhead.messages.files import FileBody
+from pierhead.messages.response import Response
+from pierhead.protocols.http1 import RequestHead, ResponseError
+
+if TYPE_CHECKING:
+    from pierhead.messages.request import Request
+    from pierhead.transports.connection import HttpConnection
+
+__all__ = ["Exchange", "start_task"]
+
+logger = logging.getLogger("pierhead.server")
+
+_FILE_PIECE_BYTES = 256 << 10
+
+
+def start_task(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run `coroutine` as a task of its own, from its first line on at once where Python can (3.12)."""
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+    return loop.create_task(coroutine)
+
+
+class Exchange:
+    """Answers one request of a connection, whatever happens meanwhile."""
+
+    __slots__ = (
+        "_body_bytes",
+        "_connection",
+        "_cut",
+        "_endless",
+        "_request",
+        "_started",
+        "_status",
+        "_streaming",
+        "_task",
+        "_timed_out",
+        "continued",
+        "done",
+        "head",
+        "head_sent",
+    )
+
+    def __init__(self, connection: HttpConnection, request: Request, head: RequestHead) -> None:
+        self.head = head
+        self.continued = False
+        """Whether 100 (Continue) was sent."""
+        self.head_sent = False
+        self.done = False
+        """Whether the response is complete."""
+        self._connection = connection
+        self._request = request
+        self._task: asyncio.Task[None] | None = None
+        self._streaming = False
+        self._endless = False  # an event stream, which a stopping server may end at any event
+        self._cut = False
+        self._timed_out = False
+        self._status = 0
+        self._body_bytes = 0
+        self._started = connection.server.clock()
+
+    def start(self) -> None:
+        """Begin; an application that does not wait has answered when this returns."""
+        task = start_task(self._run())
+        if not task.done():
+            self._task = task
+            self._connection.server.keep(task)
+
+    def disconnected(self) -> None:
+        """End a response nobody reads any more. A handler that still works on it is let finish."""
+        if self._streaming and self._task is not None:
+            self._task.cancel()
+
+    def time_out(self) -> None:
+        """Answer 504 in the place of a handler that takes too long."""
+        if self._task is not None and not self.head_sent:
+            self._timed_out = True
+            self._task.cancel()
+
+    def wind_down(self) -> None:
+        """End an event stream cleanly: its client reconnects (to another worker) by itself."""
+        if self._endless and self._task is not None and not self._cut:
+            self._cut = True
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        connection = self._connection
+        try:
+            response = await connection.server.application.respond(self._request)
+            await self._send(response)
+            self.done = True
+        except asyncio.CancelledError:
+            if not self._timed_out or self.head_sent:
+                raise
+            limit = connection.server.settings.handler_timeout_s
+            self._log(logging.ERROR, "took longer than handler_timeout_s=%g", limit)
+            await self._send_problem(504, "the application did not answer in time")
+        except ClientDisconnected:
+            pass  # the record shows how far it came
+        except ResponseError as error:
+            self._log(logging.ERROR, "response cannot be sent: %s", error)
+            await self._send_problem(500)
+        except Exception:  # noqa: BLE001 - whatever the application's iterator raises
+            self._log(logging.ERROR, "response body failed", exc_info=True)
+            await self._send_problem(500)
+        finally:
+            if not self.done:
+                connection.abort()
+            server = connection.server
+            server.record(self._request, self._status, self._body_bytes, server.clock() - self._started)
+            await self._request.close()
+            if self.done:
+                connection.answered()
+
+    async def _send_problem(self, status: int, detail: str = "") -> None:
+        """Send an error response where none of the other was sent."""
+        if not self.head_sent:
+            with contextlib.suppress(ClientDisconnected):
+                await self._send(Response.problem(status, detail))
+                self.done = True
+
+    async def _send(self, response: Response) -> None:
+        connection = self._connection
+        codec = connection.codec
+        if connection.lost:
+            self._status = 499  # not sent: what logs call a client that did not wait
+            raise ClientDisconnected("the client closed the connection")
+        connection.settle_close()
+        body = response.body
+        stamp = connection.server.stamp
+        if isinstance(body, FileBody) and (body.length <= _FILE_PIECE_BYTES or self.head.method == "HEAD"):
+            body = await asyncio.to_thread(_read_file, body)
+        if isinstance(body, bytes):
+            data = codec.respond(response.status, response.headers.raw, body, stamp)
+            self._sent_head(response.status)
+            self._body_bytes = 0 if self.head.method == "HEAD" else len(body)
+            connection.transport.write(data)
+            await connection.drain()
+            return
+        pieces = _file_pieces(body) if isinstance(body, FileBody) else body
+        try:
+            data = codec.start_response(response.status, response.headers.raw, stamp)
+            self._sent_head(response.status)
+            connection.transport.write(data)
+            if self.head.method != "HEAD":
+                content_type = response.headers.get("Content-Type", "") or ""
+                self._endless = content_type.startswith("text/event-stream")
+                await self._stream(pieces)
+            connection.transport.write(codec.end())
+        finally:
+            if hasattr(pieces, "aclose"):
+                await pieces.aclose()
+        await connection.drain()
+
+    async def _stream(self, pieces: AsyncIterable[bytes]) -> None:
+        connection = self._connection
+        self._streaming = True
+        try:
+            if connection.server.draining:
+                self.wind_down()
+            async for piece in pieces:
+                connection.transport.write(connection.codec.data(piece))
+                self._body_bytes += len(piece)
+                await connection.drain()
+        except asyncio.CancelledError:
+            if connection.lost:
+                raise ClientDisconnected("the client closed the connection") from None
+            if not self._cut:
+                raise
+            if self._task is not None:
+                self._task.uncancel()
+        finally:
+            self._streaming = False
+
+    def _sent_head(self, status: int) -> None:
+        self.head_sent = True
+        self._status = status
+        self._connection.sending()
+
+    def _log(self, level: int, message: str, *args: object, exc_info: bool = False) -> None:
+        request = self._request
+        logger.log(
+            level,
+            "%s %s [%s]: " + message,
+            request.method,
+            request.target,
+            request.id,
+            *args,
+            exc_info=exc_info,
+        )
+
+
+def _read_file(body: FileBody) -> bytes:
+    with Path(body.path).open("rb") as file:
+        file.seek(body.offset)
+        return file.read(body.length)
+
+
+async def _file_pieces(body: FileBody) -> AsyncIterable[bytes]:
+    """Read a file in a thread, piece by piece: a disk may be slow, and a loop must not wait for it."""
+    file = await asyncio.to_thread(Path(body.path).open, "rb")
+    try:
+        file.seek(body.offset)
+        left = body.length
+        while left and (piece := await asyncio.to_thread(file.read, min(left, _FILE_PIECE_BYTES))):
+            left -= len(piece)
+            yield piece
+    finally:
+        file.close()

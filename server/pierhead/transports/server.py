@@ -1,0 +1,224 @@
+"""The server of one process: accepts connections for an application, sweeps deadlines, drains."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket as socket_module
+import time
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from pierhead.messages.body import BodyLimits, BodyReader
+from pierhead.messages.headers import Headers
+from pierhead.messages.request import Address, Request
+from pierhead.protocols.http1 import Http1Limits, RequestHead
+from pierhead.transports.connection import HttpConnection
+
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+    from pierhead.forwarded import Forwarding
+    from pierhead.interfaces.base import Application
+
+__all__ = ["Recorder", "Server"]
+
+Recorder = Callable[[Request | None, int, int, float], None]
+"""Called after each response with the request (None where it was refused), status, body bytes and seconds."""
+
+SWEEP_S = 0.25
+"""How often deadlines are looked at; they are late by no more than this and the loop's own delay."""
+
+
+class Server:
+    """Serves `application` on listening sockets inside a running event loop.
+
+    server = Server(application, settings)
+    await server.serve(sockets)
+    ...
+    await server.drain(settings.drain_timeout_s)
+    await server.close()
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        settings: Settings,
+        *,
+        forwarding: Forwarding | None = None,
+        record: Recorder | None = None,
+    ) -> None:
+        self.application = application
+        self.settings = settings
+        self.record: Recorder = record or _record_nothing
+        self.http_limits = Http1Limits(
+            max_line_bytes=settings.max_line_bytes,
+            max_head_bytes=settings.max_head_bytes,
+            max_headers=settings.max_headers,
+            max_body_bytes=settings.max_body_bytes,
+        )
+        self.draining = False
+        self.close_code = 1001
+        """What WebSockets are closed with while the server drains."""
+        self.clock = time.monotonic
+        self.now = time.monotonic()
+        """The time of the last sweep, on the loop's clock: exact enough for deadlines, and free."""
+        self.stamp = b""
+        """The field lines Date and Server, rendered."""
+        self._forwarding = forwarding
+        self._body_limits = BodyLimits(
+            max_buffered_body_bytes=settings.max_buffered_body_bytes,
+            max_spool_memory_bytes=settings.max_spool_memory_bytes,
+            max_form_fields=settings.max_form_fields,
+            max_form_memory_bytes=settings.max_form_memory_bytes,
+            spool_dir=settings.spool_dir,
+        )
+        self._id_field = settings.request_id_header
+        self._id_prefix = os.urandom(6).hex()
+        self._ids = itertools.count(1)
+        self._connections: set[HttpConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listeners: list[asyncio.Server] = []
+        self._sweep: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._started = False
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes requests and will go on doing so."""
+        return self._started and not self.draining
+
+    async def start(self) -> None:
+        """Start the application and the sweep without listening; raises whatever its start raises."""
+        await self.application.start()
+        self._started = True
+        self._tick()
+
+    async def serve(self, sockets: Iterable[socket_module.socket]) -> None:
+        """Start the application, then accept connections on bound stream sockets; returns when it listens.
+
+        Raises whatever the application's start raises, and OSError for a socket that cannot listen.
+        """
+        await self.start()
+        loop = asyncio.get_running_loop()
+        for socket in sockets:
+            socket.setblocking(False)
+            listener = await loop.create_server(self.connect, sock=socket, backlog=self.settings.backlog)
+            self._listeners.append(listener)
+
+    def connect(self) -> HttpConnection:
+        """Return the protocol of a new connection."""
+        return HttpConnection(self)
+
+    async def drain(self, grace_s: float, *, going_away: bool = True) -> int:
+        """Stop accepting, let what is in progress finish, and cut what is left after `grace_s` seconds.
+
+        WebSockets are closed with 1001 (`going_away`) or 1012, event streams are ended, idle connections
+        get a short grace in which a request under way is still answered. Returns how many were cut.
+        """
+        self.draining = True
+        self.close_code = 1001 if going_away else 1012
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        self._now()
+        for connection in list(self._connections):
+            connection.wind_down(self.close_code)
+        try:
+            async with asyncio.timeout(grace_s):
+                while self._connections or self._tasks:
+                    self._empty.clear()
+                    await self._empty.wait()
+        except TimeoutError:
+            pass
+        cut = len(self._connections)
+        for connection in list(self._connections):
+            connection.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
+        return cut
+
+    async def close(self) -> None:
+        """Stop the sweep and the application; call it after `drain`."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        if self._started:
+            self._started = False
+            await self.application.stop()
+
+    # What connections call
+
+    def add(self, connection: HttpConnection) -> bool:
+        """Count a new connection; False where it is one more than `max_connections`."""
+        self._connections.add(connection)
+        return len(self._connections) <= self.settings.max_connections
+
+    def remove(self, connection: HttpConnection) -> None:
+        """Forget a connection that is closed."""
+        self._connections.discard(connection)
+        self._empty.set()
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Hold a task that goes on, and wait for it when draining."""
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def make_request(
+        self,
+        head: RequestHead,
+        headers: Headers,
+        body: BodyReader | None,
+        client: Address,
+        local: Address,
+        scheme: str,
+    ) -> Request:
+        """Build the Request of a head that came from `client`, or, by a trusted proxy's word, through it."""
+        request_id = headers.get(self._id_field) if self._id_field else None
+        return Request(
+            head.method,
+            head.target,
+            headers,
+            reader=body,
+            http_version=head.version,
+            scheme=scheme,
+            client=client,
+            server=local,
+            id=request_id or f"{self._id_prefix}{next(self._ids):08x}",
+            limits=self._body_limits,
+        )
+
+    # Inside
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._empty.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a connection's task failed", "exception": error, "task": task}
+            )
+
+    def _now(self) -> None:
+        self.now = self.clock()
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._now()
+        lines = [f"Date: {formatdate(usegmt=True)}\r\n"] if self.settings.date_header else []
+        if self.settings.server_header:
+            lines.append(f"Server: {self.settings.server_header}\r\n")
+        self.stamp = "".join(lines).encode("latin-1")
+        for connection in list(self._connections):
+            connection.tick(self.now)
+        self._sweep = loop.call_later(SWEEP_S, self._tick)
+
+
+def _record_nothing(request: Request | None, status: int, body_bytes: int, seconds: float) -> None:
+    """Keep no record."""

@@ -1,0 +1,316 @@
+"""A WebSocket on a connection: its queue of messages, back-pressure, heartbeat and closing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pierhead.errors import ClientDisconnected, WebSocketClosed
+from pierhead.messages.headers import Headers
+from pierhead.messages.response import Response
+from pierhead.messages.websocket import HeaderItems, WebSocket
+from pierhead.protocols.http1 import RequestHead, ResponseError
+from pierhead.protocols.websocket import (
+    Closed,
+    Handshake,
+    HandshakeError,
+    Message,
+    WebSocketCodec,
+    WebSocketEvent,
+    read_handshake,
+)
+from pierhead.transports.exchange import start_task
+
+if TYPE_CHECKING:
+    from pierhead.messages.request import Request
+    from pierhead.transports.connection import HttpConnection
+
+__all__ = ["WebSocketExchange", "WebSocketShell"]
+
+logger = logging.getLogger("pierhead.server")
+
+_QUEUE_MESSAGES = 64
+_QUEUE_BYTES = 1 << 20
+_CLOSE_TIMEOUT_S = 5.0
+
+
+class WebSocketExchange:
+    """Answers a request to upgrade to WebSocket, and lasts as long as the WebSocket does."""
+
+    def __init__(self, connection: HttpConnection, request: Request, head: RequestHead) -> None:
+        self.done = False
+        """Whether an ordinary response was sent instead."""
+        self._connection = connection
+        self._request = request
+        self._head = head
+        self._status = 0
+        self._shell: WebSocketShell | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._started = connection.server.clock()
+
+    def start(self) -> None:
+        """Begin; the application decides about the handshake."""
+        self._task = start_task(self._run())
+        if not self._task.done():
+            self._connection.server.keep(self._task)
+
+    def disconnected(self) -> None:
+        """Nothing to do: the shell tells the application."""
+
+    def time_out(self) -> None:
+        """End a handshake that the application leaves unanswered."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def wind_down(self) -> None:
+        """Nothing to do before the handshake is answered; then it is the shell that is told."""
+
+    async def _run(self) -> None:
+        connection = self._connection
+        server = connection.server
+        try:
+            await self._converse()
+        except (ClientDisconnected, WebSocketClosed):
+            pass
+        finally:
+            shell = self._shell
+            sent = shell.sent_bytes if shell is not None else 0
+            server.record(self._request, self._status, sent, server.clock() - self._started)
+            await self._request.close()
+            if self.done:
+                connection.answered()
+            elif shell is None or not shell.finish():
+                connection.abort()
+
+    async def _converse(self) -> None:
+        try:
+            handshake = read_handshake(self._head)
+        except HandshakeError as error:
+            self.respond(Response.problem(error.status, error.reason, headers=error.headers))
+            return
+        self._shell = WebSocketShell(self._connection, self, handshake)
+        socket = WebSocket(self._request, self._shell, handshake.subprotocols)
+        try:
+            await self._connection.server.application.converse(socket)
+        except (ClientDisconnected, WebSocketClosed):
+            raise
+        except Exception:
+            request = self._request
+            logger.exception(
+                "%s %s [%s]: WebSocket handler failed", request.method, request.target, request.id
+            )
+            if socket.answered:
+                await socket.close(1011, "the server failed")
+            else:
+                await socket.reject(Response.problem(500))
+        if not socket.answered:
+            await socket.reject(Response.problem(403, "the application did not accept the WebSocket"))
+        await socket.close()
+
+    def respond(self, response: Response) -> None:
+        """Send an ordinary response instead of 101; its body must be complete."""
+        if not isinstance(response.body, bytes):
+            raise ResponseError("a WebSocket is rejected with a response whose body is bytes")
+        connection = self._connection
+        if connection.lost:
+            raise ClientDisconnected("the client closed the connection")
+        connection.settle_close()
+        data = connection.codec.respond(
+            response.status, response.headers.raw, response.body, connection.server.stamp
+        )
+        self._status = response.status
+        self.done = True
+        connection.sending()
+        connection.transport.write(data)
+
+    def accepted(self) -> None:
+        """Note that the 101 response was sent."""
+        self._status = 101
+
+
+class WebSocketShell:
+    """Moves the messages of one WebSocket; implements `pierhead.messages.websocket.WebSocketChannel`."""
+
+    def __init__(self, connection: HttpConnection, exchange: WebSocketExchange, handshake: Handshake) -> None:
+        self.sent_bytes = 0
+        self._connection = connection
+        self._exchange = exchange
+        self._handshake = handshake
+        self._codec: WebSocketCodec | None = None
+        self._queue: deque[str | bytes] = deque()
+        self._queue_bytes = 0
+        self._closed: WebSocketClosed | None = None
+        self._changed: asyncio.Future[None] | None = None
+        self._ping_at = math.inf
+        self._dead_at = math.inf
+
+    # WebSocketChannel
+
+    async def accept(self, subprotocol: str | None, headers: HeaderItems) -> None:
+        """Send the 101 response; see WebSocketChannel."""
+        connection = self._connection
+        if connection.lost:
+            raise WebSocketClosed(1006, "the client went away")
+        settings = connection.server.settings
+        response, deflate = self._handshake.accept(
+            subprotocol,
+            Headers(headers).raw,
+            connection.server.stamp,
+            deflate=settings.websocket_compression,
+        )
+        self._codec = WebSocketCodec(
+            settings.max_websocket_message_bytes, [deflate] if deflate is not None else []
+        )
+        self._exchange.accepted()
+        connection.transport.write(response)
+        self._heard()
+        ahead = connection.upgrade(self)
+        if ahead:
+            self.data_received(ahead)
+        if connection.server.draining:
+            self.go_away(connection.server.close_code)
+
+    async def reject(self, response: Response) -> None:
+        """Send an ordinary response; see WebSocketChannel."""
+        self._exchange.respond(response)
+
+    async def receive(self) -> str | bytes:
+        """Return the next message; see WebSocketChannel."""
+        while not self._queue:
+            if self._closed is not None:
+                raise self._closed
+            await self._wait()
+        message = self._queue.popleft()
+        self._queue_bytes -= len(message)
+        self._update_reading()
+        return message
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message; see WebSocketChannel."""
+        data = self._open_codec().message(message)
+        if self._closed is not None or not data:
+            raise self._closed or WebSocketClosed(1006, "the WebSocket is closing")
+        self.sent_bytes += len(data)
+        self._connection.transport.write(data)
+        await self._drain()
+
+    async def ping(self, payload: bytes) -> None:
+        """Send a ping; see WebSocketChannel."""
+        self._connection.transport.write(self._open_codec().ping(payload))
+        await self._drain()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close and wait for the peer's close, for a few seconds at the most; see WebSocketChannel."""
+        if self._closed is not None:
+            return
+        self._connection.transport.write(self._open_codec().close(code, reason))
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                while self._closed is None:
+                    self._queue.clear()  # nobody reads what came before the peer's close
+                    self._queue_bytes = 0
+                    self._update_reading()
+                    await self._wait()
+        except TimeoutError:
+            self._end(WebSocketClosed(1006, "the peer did not answer the close"))
+            self._connection.abort()
+
+    # What the connection calls
+
+    def data_received(self, data: bytes) -> None:
+        """Decode what came."""
+        self._heard()
+        codec = self._open_codec()
+        events = codec.feed(data)
+        output = codec.take_output()
+        if output and not self._connection.transport.is_closing():
+            self._connection.transport.write(output)
+        for event in events:
+            self._act(event)
+        self._update_reading()
+
+    def eof_received(self) -> None:
+        """Take the end of the peer's bytes; without a close frame before, it is no clean close."""
+        self._end(WebSocketClosed(1006, "the peer closed the connection"))
+
+    def connection_lost(self) -> None:
+        """Take the loss of the connection."""
+        self._end(WebSocketClosed(1006, "the connection was lost"))
+
+    def tick(self, now: float) -> None:
+        """Ping a peer that is silent; give up on one that does not answer."""
+        if now >= self._dead_at:
+            self._end(WebSocketClosed(1006, "the peer did not answer a ping"))
+            self._connection.abort()
+        elif now >= self._ping_at:
+            self._ping_at = math.inf
+            self._dead_at = now + self._connection.server.settings.websocket_ping_timeout_s
+            self._connection.transport.write(self._open_codec().ping())
+
+    def go_away(self, code: int) -> None:
+        """Send a close frame for the server that leaves; the handler learns of it when the peer answers."""
+        reason = "the server restarts" if code == 1012 else "the server stops"
+        self._connection.transport.write(self._open_codec().close(code, reason))
+        self._ping_at = math.inf
+        self._dead_at = self._connection.server.now + _CLOSE_TIMEOUT_S
+
+    def finish(self) -> bool:
+        """Close the connection after the conversation; False where no closing handshake took place."""
+        if self._codec is None or not self._codec.closed:
+            return False
+        self._connection.transport.close()
+        return True
+
+    # Inside
+
+    def _open_codec(self) -> WebSocketCodec:
+        if self._codec is None:
+            raise RuntimeError("the WebSocket is not accepted yet")
+        return self._codec
+
+    def _act(self, event: WebSocketEvent) -> None:
+        if isinstance(event, Message):
+            self._queue.append(event.data)
+            self._queue_bytes += len(event.data)
+            self._wake()
+        elif isinstance(event, Closed):
+            self._end(WebSocketClosed(event.code, event.reason))
+
+    def _heard(self) -> None:
+        """Put the next ping off: the peer is alive."""
+        settings = self._connection.server.settings
+        interval = settings.websocket_ping_interval_s
+        if self._codec is not None and not self._codec.close_sent and interval:
+            self._ping_at = self._connection.server.now + interval
+            self._dead_at = math.inf
+
+    def _end(self, closed: WebSocketClosed) -> None:
+        if self._closed is None:
+            self._closed = closed
+            self._ping_at = self._dead_at = math.inf
+            self._wake()
+
+    async def _drain(self) -> None:
+        try:
+            await self._connection.drain()
+        except ClientDisconnected:
+            raise self._closed or WebSocketClosed(1006, "the connection was lost") from None
+
+    async def _wait(self) -> None:
+        if self._changed is None:
+            self._changed = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._changed)
+
+    def _wake(self) -> None:
+        if self._changed is not None:
+            if not self._changed.done():
+                self._changed.set_result(None)
+            self._changed = None
+
+    def _update_reading(self) -> None:
+        full = len(self._queue) >= _QUEUE_MESSAGES or self._queue_bytes >= _QUEUE_BYTES
+        if not self._connection.lost:
+            self._connection.set_reading(not full)

@@ -1,0 +1,1 @@
+"""What protocols, interfaces and applications exchange: requests, responses, WebSockets and their parts."""

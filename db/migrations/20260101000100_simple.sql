@@ -1,7 +1,8 @@
 -- The schema of examples/simple: users.
 --
 -- Migrations are run by pierhead_migrator, which may log in but owns nothing; SET ROLE gives every object to
--- pierhead_owner, which may not log in. RESET ROLE comes last: dbmate notes the migration as itself.
+-- pierhead_owner, which may not log in, and whose default privileges (roles.sql) let the application in. RESET ROLE
+-- comes last: dbmate notes the migration as itself.
 
 -- migrate:up
 SET LOCAL lock_timeout = '5s';  -- rather fail than queue behind a long transaction and stop everybody after us
@@ -14,10 +15,6 @@ CREATE TABLE simple.users (
     name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 100),
     email text NOT NULL UNIQUE CHECK (char_length(email) <= 254)
 );
-
-GRANT USAGE ON SCHEMA simple TO pierhead_app, pierhead_readonly;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA simple TO pierhead_app;
-GRANT SELECT ON ALL TABLES IN SCHEMA simple TO pierhead_readonly;
 
 RESET ROLE;
 

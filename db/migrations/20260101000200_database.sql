@@ -16,10 +16,6 @@ CREATE TABLE database.products (
     updated timestamptz NOT NULL DEFAULT now()
 );
 
-GRANT USAGE ON SCHEMA database TO pierhead_app, pierhead_readonly;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA database TO pierhead_app;
-GRANT SELECT ON ALL TABLES IN SCHEMA database TO pierhead_readonly;
-
 RESET ROLE;
 
 -- migrate:down

@@ -38,6 +38,8 @@ class BodyLimits:
     """An uploaded file longer than this is kept in a file, not in memory."""
     max_form_fields: int = 1000
     """The largest number of fields and files in a form."""
+    max_form_files: int = 100
+    """The largest number of files among them; each may need an open file."""
     max_form_memory_bytes: int = 1 << 20
     """The most that all fields of a form without its files may occupy."""
     spool_dir: str | None = None

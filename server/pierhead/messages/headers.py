@@ -21,7 +21,7 @@ _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+")
 def field_name(name: str | bytes) -> bytes:
     """Return a field name as bytes; raises ValueError unless it is a token (RFC 9110, 5.1)."""
     if isinstance(name, str):
-        raw = name.encode("ascii", "replace") if name.isascii() else b""
+        raw = name.encode("latin-1", "replace")
     elif isinstance(name, bytes):
         raw = name
     else:

@@ -15,6 +15,32 @@ _PARAMETER = re.compile(
     r'"((?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t -\x7e\x80-\xff])*+)"))?+[\t ]*+'
 )
 
+_CODECS = {
+    "": "utf-8",
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "ascii",
+    "ascii": "ascii",
+    "iso-8859-1": "latin-1",
+    "latin1": "latin-1",
+    "iso-8859-2": "iso8859-2",
+    "iso-8859-15": "iso8859-15",
+    "windows-1250": "cp1250",
+    "windows-1251": "cp1251",
+    "windows-1252": "cp1252",
+    "koi8-r": "koi8-r",
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
+    "shift_jis": "shift_jis",
+    "euc-jp": "euc_jp",
+    "euc-kr": "euc_kr",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "gb18030": "gb18030",
+    "big5": "big5",
+}
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MediaType:
@@ -54,6 +80,15 @@ class MediaType:
     def charset(self) -> str:
         """The charset parameter, lower-case, "" where there is none."""
         return self.params.get("charset", "").lower()
+
+    @property
+    def codec(self) -> str | None:
+        """The name of Python's codec for the charset, UTF-8's by default, None where it is not supported.
+
+        A table of the charsets that are in use on the web: some codecs take quadratic time, and Python keeps
+        every name it has not found.
+        """
+        return _CODECS.get(self.charset)
 
     @property
     def is_json(self) -> bool:

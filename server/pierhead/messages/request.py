@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -267,20 +268,13 @@ class Request(CookieJar):
 
     # The body
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    def stream(self) -> AsyncIterator[bytes]:
         """Yield the body in pieces as they arrive, or the bytes that `body` has collected.
 
         Raises RuntimeError when the body was streamed already, ClientDisconnected when the client went away,
         HTTPError 408, 413 or 400 when the body stops coming, is too large or wrongly framed.
         """
-        if self._body is not None:
-            if self._body:
-                yield self._body
-            return
-        self._consume("stream()")
-        if self._reader is not None:
-            while piece := await self._reader.read():
-                yield piece
+        return self._pieces("stream()")
 
     async def body(self) -> bytes:
         """Return the whole body; raises HTTPError 413 over `limits.max_buffered_body_bytes`."""
@@ -294,16 +288,16 @@ class Request(CookieJar):
     async def text(self) -> str:
         """Return the body as text, in the charset of the Content-Type or UTF-8.
 
-        Raises HTTPError 415 for a charset that is not known, 400 for bytes that are no such text.
+        Raises HTTPError 415 for a charset that is not supported, 400 for bytes that are no such text.
         """
-        charset = self.content_type.charset or "utf-8"
+        kind = self.content_type
+        if kind.codec is None:
+            raise HTTPError(415, f"the charset {kind.charset!r} is not supported; send UTF-8")
         body = await self.body()
         try:
-            return body.decode(charset)
+            return body.decode(kind.codec)
         except UnicodeError:
-            raise HTTPError(400, f"the body is not valid {charset} text") from None
-        except LookupError:
-            raise HTTPError(415, f"the charset {charset!r} is not known; send UTF-8") from None
+            raise HTTPError(400, f"the body is not valid {kind.charset or 'utf-8'} text") from None
 
     async def json(self) -> Any:
         """Return the body as what its JSON says (RFC 8259).
@@ -337,7 +331,7 @@ class Request(CookieJar):
                     self._body = await self._collect(self._reader, limit)
                 self._form = forms.parse_form(self._body or b"", self.limits)
             elif kind.type == forms.MULTIPART:
-                self._form = await forms.read_multipart(kind, self.stream(), self.limits)
+                self._form = await forms.read_multipart(kind, self._pieces("form()"), self.limits)
             else:
                 raise HTTPError(
                     415,
@@ -360,8 +354,12 @@ class Request(CookieJar):
 
     async def close(self) -> None:
         """Close uploaded files; called by the transport once the response was sent."""
-        if self._form is not None and self._form.files:
-            await asyncio.to_thread(self._form.close)
+        form = self._form
+        if form is not None and form.files:
+            if all(upload.in_memory for _, upload in form.files.items()):
+                form.close()
+            else:
+                await asyncio.to_thread(form.close)
 
     def dump(self) -> str:
         """Describe the request for debugging, line by line, with passwords and the like masked."""
@@ -373,6 +371,16 @@ class Request(CookieJar):
     def form_if_read(self) -> FormData | None:
         """The form where `form` has read it, None otherwise."""
         return self._form
+
+    async def _pieces(self, reader: str) -> AsyncIterator[bytes]:
+        if self._body is not None:
+            if self._body:
+                yield self._body
+            return
+        self._consume(reader)
+        if self._reader is not None:
+            while piece := await self._reader.read():
+                yield piece
 
     def _consume(self, reader: str) -> None:
         if self._consumed:
@@ -404,19 +412,27 @@ def _parse_json(body: bytes) -> Any:
     if not body:
         raise HTTPError(400, "the body is empty; send JSON")
     try:
-        data = json.loads(body.decode(), parse_constant=_refuse_constant)
+        data = json.loads(body.decode(), parse_float=_finite, parse_constant=_refuse_constant)
         if _SURROGATE_ESCAPE.search(body):
             json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair would fail later, elsewhere
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise HTTPError(400, f"the body is not JSON: {error.msg} at {where}") from None
     except UnicodeError:
-        raise HTTPError(400, "the body is not JSON: its text is not valid UTF-8") from None
+        raise HTTPError(400, "the body is not JSON: its text is not valid Unicode") from None
     except RecursionError:
         raise HTTPError(400, "the body is not JSON that can be read: it is nested too deeply") from None
     except ValueError as error:
-        raise HTTPError(400, f"the body is not JSON that can be read: {error}") from None
+        reason = str(error).partition(";")[0]
+        raise HTTPError(400, f"the body is not JSON that can be read: {reason}") from None
     return data
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"the number {digits[:40]} is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> None:

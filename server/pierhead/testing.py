@@ -1,10 +1,10 @@
-"""Testing an application without a socket, and a server with raw bytes.
+r"""Testing an application without a socket, and a server with raw bytes.
 
     with Client(app) as client:
         response = client.get("/user/1")
         assert response.json() == {"id": 1}
 
-    assert handle_raw(app, b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n").startswith(b"HTTP/1.1 200 OK")
+    assert handle_raw(app, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
 
 Every request goes through the whole server, from its bytes to the response's: parsing, limits, routing,
 framing. Only the socket is left out.
@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import dataclasses
 import json as json_module
-import os
 import secrets
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
@@ -466,7 +465,7 @@ def _multipart(
     for name, value in data.items() if isinstance(data, Mapping) else data:
         parts += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
     for name, (filename, content, media_type) in files.items():
-        disposition = f'form-data; name="{name}"; filename="{os.path.basename(filename)}"'
+        disposition = f'form-data; name="{name}"; filename="{filename}"'
         parts += f"--{boundary}\r\nContent-Disposition: {disposition}\r\n".encode()
         parts += f"Content-Type: {media_type}\r\n\r\n".encode() + content + b"\r\n"
     return bytes(parts + f"--{boundary}--\r\n".encode())

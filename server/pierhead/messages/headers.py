@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar, overload
 
 __all__ = ["HeaderItems", "Headers", "RawHeaders", "field_name", "field_value"]
 
@@ -63,11 +63,13 @@ class Headers:
     Looking a name up scans the lines: a message has few, and most are never asked for.
     """
 
-    __slots__ = ("raw",)
+    __slots__ = ("_split", "raw")
+
+    _split: Callable[[], RawHeaders]
+    raw: RawHeaders
+    """The field lines, (name, value), as they go over the wire; change them through the methods."""
 
     def __init__(self, items: HeaderItems = ()) -> None:
-        self.raw: RawHeaders
-        """The field lines, (name, value), as they go over the wire; change them through the methods."""
         if isinstance(items, Headers):
             self.raw = items.raw.copy()
             return
@@ -81,6 +83,20 @@ class Headers:
         headers = cls.__new__(cls)
         headers.raw = raw
         return headers
+
+    @classmethod
+    def lazy(cls, split: Callable[[], RawHeaders]) -> Headers:
+        """Wrap field lines that `split` returns, which is called when one is first asked for."""
+        headers = cls.__new__(cls)
+        headers._split = split
+        return headers
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached for an unset slot only: that of `raw`, until it is split.
+        if name != "raw":
+            raise AttributeError(name)
+        self.raw = self._split()
+        return self.raw
 
     @overload
     def get(self, name: str) -> str | None: ...

@@ -10,13 +10,15 @@ import asyncio
 import enum
 import math
 from collections import deque
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 from pierhead.errors import ClientDisconnected, HTTPError
 from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address
 from pierhead.messages.response import Response
 from pierhead.protocols.http1 import Data, End, Event, Framing, Http1Codec, Refused, RequestHead
+from pierhead.protocols.http1.events import split_fields
 from pierhead.transports.body import IncomingBody
 from pierhead.transports.exchange import Exchange
 from pierhead.transports.websocket import WebSocketExchange, WebSocketShell
@@ -71,8 +73,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take note of the peer; one connection too many is told so and closed."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not inherit
         self._client = _address(transport.get_extra_info("peername"))
         self._local = _address(transport.get_extra_info("sockname"))
         if transport.get_extra_info("ssl_object") is not None:
@@ -100,7 +101,6 @@ class HttpConnection(asyncio.Protocol):
             return False
         if self._phase is _Phase.LINGER:
             return False
-        self.codec.close_after_response()
         self._dispatch(self.codec.feed_eof())
         return self._exchange is not None or self._phase is _Phase.LINGER
 
@@ -133,7 +133,7 @@ class HttpConnection(asyncio.Protocol):
     # What an exchange calls
 
     async def drain(self) -> None:
-        """Wait while the client is slow to take what was written; raises ClientDisconnected once it is gone."""
+        """Wait while the client is slow to take what was written; raises ClientDisconnected if it left."""
         if self._writable is not None:
             # Shielded by a loop: several may wait for the one future.
             await asyncio.shield(self._writable)
@@ -150,7 +150,7 @@ class HttpConnection(asyncio.Protocol):
         It must where the rest of the request body would have to be read for nothing.
         """
         exchange = self._exchange
-        if self.server.draining or self._eof:
+        if self.server.draining or (self._eof and not self.codec.buffered_bytes):
             self.codec.close_after_response()
         if self.codec.request_complete or not isinstance(exchange, Exchange) or self._body is None:
             return
@@ -292,7 +292,7 @@ class HttpConnection(asyncio.Protocol):
         self._body = None
         if head.framing is not Framing.NONE:
             self._body = IncomingBody(self._go_on, self._update_reading, server.settings.body_timeout_s)
-        headers = Headers.from_raw(head.fields)
+        headers = Headers.lazy(partial(split_fields, head.section))
         request = server.make_request(head, headers, self._body, self._client, self._local, self._scheme)
         self._wait_for(_Phase.HANDLER, server.settings.handler_timeout_s)
         if "websocket" in head.upgrade:

@@ -55,7 +55,7 @@ def conditional(request: Request, response: Response) -> Response:
         return Response(b"", 304, _without_content(response.headers))
     if status == 412:
         kept = _without_content(response.headers)
-        return Response.problem(412, "the resource is not in the state the request asks for", headers=kept)
+        return Response.problem(412, "the resource is in another state than required", headers=kept)
     if request.method == "GET" and isinstance(body, FileBody) and "Range" in request.headers:
         return _ranged(request.headers, response, body, etag, modified)
     return response

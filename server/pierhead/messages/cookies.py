@@ -9,7 +9,7 @@ from typing import Literal
 from pierhead.messages.dates import format_http_date
 from pierhead.messages.headers import Headers
 
-__all__ = ["CookieJar", "SameSite", "parse_cookies", "render_cookie"]
+__all__ = ["CookieSetter", "SameSite", "parse_cookies", "render_cookie"]
 
 SameSite = Literal["Strict", "Lax", "None"]
 
@@ -121,7 +121,7 @@ def _same_site(name: str, samesite: str, secure: bool) -> str:
     return value
 
 
-class CookieJar:
+class CookieSetter:
     """Gives a class whose response fields are `_cookie_headers()` the methods that set cookies."""
 
     __slots__ = ()

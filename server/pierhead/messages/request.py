@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from pierhead.errors import HTTPError
 from pierhead.messages.auth import BasicAuth, parse_basic_auth
 from pierhead.messages.body import BodyLimits, BodyReader
-from pierhead.messages.cookies import CookieJar, parse_cookies
+from pierhead.messages.cookies import CookieSetter, parse_cookies
 from pierhead.messages.headers import Headers
 from pierhead.messages.media import MediaType
 from pierhead.messages.params import QueryParams
@@ -44,7 +44,7 @@ class Address(NamedTuple):
     """None for a unix socket."""
 
 
-class Request(CookieJar):
+class Request(CookieSetter):
     """One HTTP request.
 
     The transport states the facts: method, target as received, fields, addresses. Everything else is

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pierhead.errors import reason_phrase
-from pierhead.messages.cookies import CookieJar
+from pierhead.messages.cookies import CookieSetter
 from pierhead.messages.files import FileBody, content_disposition
 from pierhead.messages.headers import HeaderItems, Headers, field_value
 from pierhead.messages.media import guess_content_type
@@ -34,7 +34,7 @@ _TEXT = b"text/plain; charset=utf-8"
 _LOCATION_SAFE = ":/?#[]@!$&'()*+,;=%-._~"
 
 
-class Response(CookieJar):
+class Response(CookieSetter):
     """A status, header fields and a body.
 
     `body` is bytes, text (sent as UTF-8), an iterable of bytes, asynchronous or not (a synchronous one is

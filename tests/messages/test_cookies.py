@@ -49,8 +49,8 @@ def test_all_attributes() -> None:
         partitioned=True,
     )
     assert rendered == (
-        "__Secure-id=x-1; Expires=Wed, 02 Jan 2030 00:00:00 GMT; Max-Age=60; Domain=example.org; Path=/app; Secure; "
-        "HttpOnly; SameSite=None; Partitioned"
+        "__Secure-id=x-1; Expires=Wed, 02 Jan 2030 00:00:00 GMT; Max-Age=60; Domain=example.org; Path=/app; "
+        "Secure; HttpOnly; SameSite=None; Partitioned"
     )
 
 

@@ -56,7 +56,7 @@ def test_a_datetime_needs_a_time_zone() -> None:
         == "Sun, 06 Nov 1994 08:49:37 GMT"
     )
     with pytest.raises(ValueError, match="no time zone"):
-        format_http_date(datetime.datetime(1994, 11, 6))  # noqa: DTZ001
+        format_http_date(datetime.datetime(1994, 11, 6))
 
 
 @given(st.integers(0, 253402300799))

@@ -55,7 +55,7 @@ def conditional(request: Request, response: Response) -> Response:
         return Response(b"", 304, _without_content(response.headers))
     if status == 412:
         kept = _without_content(response.headers)
-        return Response.problem(412, "the resource is in another state than required", headers=kept)
+        return Response.problem(412, "the resource is not in the state that is required", headers=kept)
     if request.method == "GET" and isinstance(body, FileBody) and "Range" in request.headers:
         return _ranged(request.headers, response, body, etag, modified)
     return response
@@ -79,8 +79,8 @@ def parse_etags(value: str) -> list[str] | None:
 def parse_range(value: str, size: int) -> tuple[int, int] | None:
     """Return the (offset, length) that a Range value asks of `size` bytes, None where it is to be ignored.
 
-    Ignored, as RFC 9110, 14.2 allows, are other units than bytes, several ranges and what is malformed. Raises
-    ValueError for a range that no byte is in: the answer is then 416.
+    Ignored, as RFC 9110, 14.2 allows, are other units than bytes, several ranges and what is malformed.
+    Raises ValueError for a range that no byte is in: the answer is then 416.
     """
     match = _RANGE.fullmatch(value)
     if match is None:

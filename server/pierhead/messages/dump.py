@@ -17,7 +17,7 @@ _MAX_VALUE_CHARS = 1000
 
 _SECRET = re.compile(
     r"passw|passphrase|passcode|pwd|secret|token|credential|cookie|session|signature|jwt|otp\b"
-    r"|auth(?!or)|api[-_ ]?key|access[-_ ]?key|private[-_ ]?key|csrf|cvv|cvc|\bpin\b|\bpass\b",
+    r"|auth(?!or(?!i[sz]))|api[-_ ]?key|access[-_ ]?key|private[-_ ]?key|csrf|cvv|cvc|\bpin\b|\bpass\b",
     re.IGNORECASE,
 )
 _PAIR = re.compile(r"([?&;]|\A)([^=&;?#\s]++)=([^&;#\s]*+)")

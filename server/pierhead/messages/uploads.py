@@ -172,7 +172,8 @@ class UploadWriter:
         if self._file is None:
             file: BinaryIO = io.BytesIO(b"".join(self._pieces))
             return Upload(self.name, self.filename, self._content_type, file, self.size)
-        await self._flush()
+        if self._pieces:
+            await self._flush()
         return Upload(self.name, self.filename, self._content_type, self._file, self.size, in_memory=False)
 
     def close(self) -> None:

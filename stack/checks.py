@@ -1,0 +1,33 @@
+"""`./kit test`: style, types and tests, in the order in which they fail fastest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from stack.errors import KitError
+from stack.state import ROOT
+
+__all__ = ["test"]
+
+STEPS = (
+    ("ruff", "format", "--check", "--quiet"),
+    ("ruff", "check", "--quiet"),
+    ("mypy", "--no-error-summary"),
+)
+FIXES = {"format": "ruff format", "check": "ruff check --fix, where it can"}
+
+
+def test(argv: Sequence[str]) -> int:
+    """Run everything, or pytest alone with `argv`; ends as pytest ends. Raises KitError before that."""
+    if not argv:
+        for step in STEPS:
+            print(f"$ {' '.join(step)}", flush=True)
+            if subprocess.run([sys.executable, "-m", *step], cwd=ROOT, check=False).returncode:
+                fix = f"; to repair: {sys.executable} -m {FIXES[step[1]]}" if step[1] in FIXES else ""
+                raise KitError(f"{' '.join(step[:2])} found something, so the tests were not run{fix}")
+        print("$ pytest", flush=True)
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *argv])  # noqa: S606

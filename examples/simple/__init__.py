@@ -1,0 +1,1 @@
+"""Makes this folder importable for ../stack.py as `simple`; run alone, the example does not need it."""

@@ -1,0 +1,101 @@
+"""The stack's application: every example under its own prefix, and three routes to look at proxies with.
+
+Run `pierhead run stack:app --app-dir examples` (examples/database needs DATABASE_URL).
+
+Each example is mounted as it stands and can be run, read and copied alone. A prefix reaches an example
+only as `request.root_path`, which `request.url_for_path` puts in front of every link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import database.app
+import simple.app
+from pierhead import App, HTTPError, Request, Response, WebSocket
+
+EXAMPLES = {"simple": simple.app.app, "database": database.app.app}
+PRIVATE = {"authorization", "proxy-authorization", "cookie"}
+SSE_MAX_EVENTS = 1000
+SSE_MAX_S = 60.0
+
+app = App("stack")
+for name, example in EXAMPLES.items():
+    app.mount(f"/{name}", example)
+
+
+@app.get("/")
+async def index(request: Request) -> dict[str, object]:
+    """List the examples and the routes for proxies."""
+    path = request.url_for_path
+    return {
+        "examples": {name: path(f"/{name}/") for name in EXAMPLES},
+        "proxies": {"request": path("/whoami"), "events": path("/sse"), "websocket": path("/echo")},
+    }
+
+
+@app.get("/whoami")
+async def whoami(request: Request) -> Response:
+    """Show the request as it arrived here, and who answers it. Credentials are not repeated."""
+    seen = {
+        "client": request.client._asdict() if request.client else None,
+        "scheme": request.scheme,
+        "host": request.host,
+        "url": request.url,
+        "method": request.method,
+        "target": request.target,
+        "http_version": request.http_version,
+        "request_id": request.id,
+        "headers": [
+            [name, "(hidden)" if name.lower() in PRIVATE else value]
+            for name, value in request.headers.items()
+        ],
+        "hostname": socket.gethostname(),
+        "pid": os.getpid(),
+    }
+    return Response.json(seen, headers={"Cache-Control": "no-store"})
+
+
+@app.get("/sse")
+async def ticker(request: Request) -> Response:
+    """Send `count` events, one every `interval` seconds, then end."""
+    count = int(number(request, "count", default=10, least=1, most=SSE_MAX_EVENTS))
+    interval = number(request, "interval", default=0.5, least=0.01, most=SSE_MAX_S)
+    if count * interval > SSE_MAX_S:
+        raise HTTPError(400, f"count times interval must be at most {SSE_MAX_S:g} s")
+
+    async def events() -> AsyncIterator[bytes]:
+        yield b"retry: 1000\n\n"
+        for tick in range(1, count + 1):
+            await asyncio.sleep(interval if tick > 1 else 0)
+            data = json.dumps({"tick": tick, "sent": datetime.now(UTC).isoformat(), "pid": os.getpid()})
+            yield f"id: {tick}\nevent: tick\ndata: {data}\n\n".encode()
+
+    # no-transform: a proxy that compresses would hold events back (RFC 9111, 5.2.2.6)
+    headers = {"Cache-Control": "no-cache, no-transform"}
+    return Response.stream(events(), headers=headers, content_type="text/event-stream; charset=utf-8")
+
+
+@app.websocket("/echo")
+async def echo(websocket: WebSocket) -> None:
+    """Send every message back."""
+    await websocket.accept()
+    async for message in websocket:
+        await websocket.send(message)
+
+
+def number(request: Request, name: str, *, default: float, least: float, most: float) -> float:
+    """Return a number from the query, or raise 400."""
+    text = request.query.get(name, str(default))
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise HTTPError(400, f"{name} must be a number from {least:g} to {most:g}", parameter=name)
+    return value

@@ -43,6 +43,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "test": ("test",),
     "lock": ("lock",),
 }
+PACKAGE = re.compile(
+    r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)|Processing .*?([\w.]+)-[^-/]*-[^/]*\.whl"
+)
 NOTE = "kit.json"  # in the environment: how far its making got
 TAIL_LINES = 20
 
@@ -250,9 +253,9 @@ def progress(lines: Iterable[str], total: int) -> str:
 
     for line in lines:
         tail.append(line.rstrip())
-        if match := re.match(r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)(?:==(\S+))?", line):
+        if match := PACKAGE.match(line):
             done += 1
-            show(f"[{done}/{total}] {match[1]} {match[2] or ''}".rstrip())
+            show(f"[{done}/{total}] {match[1] or match[2]}")
         elif line.startswith("Installing collected packages"):
             show("unpacking ...")
     if terminal:

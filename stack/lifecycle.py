@@ -148,7 +148,8 @@ def stop(run: Run, signals: Signals) -> None:
 def ask(records: Iterable[Record]) -> None:
     """Send each process the signal that ends it cleanly."""
     for record in records:
-        record.process.signal(signal.Signals[record.stop_signal])
+        if record.process.signal(signal.Signals[record.stop_signal]):
+            print(f"  {record.name:7} is stopping", flush=True)
 
 
 def wait(records: Sequence[Record], timeout_s: float, hurry: Callable[[], bool]) -> None:

@@ -138,7 +138,7 @@ def identity(pid: int) -> str | None:
         if (fields := stat(pid)) is None or fields[0] in "ZX":
             return None
         return f"{boot()}/{fields[19]}"
-    command = ["ps", "-o", "stat=,lstart=,command=", "-p", str(pid)]
+    command = ["ps", "-ww", "-o", "stat=,lstart=,command=", "-p", str(pid)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     state, _, rest = result.stdout.strip().partition(" ")
     return rest.strip() if rest and "Z" not in state else None

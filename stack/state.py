@@ -139,7 +139,7 @@ class State:
             return Run(kit, data["started"], records, data["notes"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, KitError) as error:
             raise KitError(
                 f"cannot read {self.run_file} ({error}). If nothing of the stack runs, remove that file."
             ) from error

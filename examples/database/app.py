@@ -20,12 +20,12 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from pierhead import App, HTTPError, Request, Response
 
 POOL_SIZE = 5  # connections of one worker; all workers, twice during a reload, must fit in max_connections
-POOL_MAX_WAITING = 50
+POOL_MAX_WAITING = 200
 POOL_TIMEOUT_S = 0.8
 STATEMENT_TIMEOUT_S = 2
 
@@ -249,7 +249,8 @@ async def not_migrated(request: Request, error: psycopg.errors.UndefinedTable) -
 @app.exception(psycopg.InterfaceError)
 async def no_answer(request: Request, error: psycopg.Error) -> Response:
     """Answer 503: no connection in time (PoolTimeout, TooManyRequests), or one that was lost or slow."""
-    log.warning("%s: %s", type(error).__name__, error)
+    overloaded = isinstance(error, PoolTimeout | TooManyRequests)
+    log.log(logging.DEBUG if overloaded else logging.WARNING, "%s: %s", type(error).__name__, error)
     if isinstance(error, psycopg.errors.QueryCanceled):
         return unavailable("the database took too long")
     return unavailable("the database cannot answer now")

@@ -142,9 +142,10 @@ def taken(error: Exception) -> HTTPError:
     return HTTPError(409, "another user has this email")
 
 
-def unavailable(error: Exception) -> HTTPError:
+def unavailable(error: Exception, *, overloaded: bool = False) -> HTTPError:
     """Return the answer for a database that is down, locked or overloaded: try again soon."""
-    log.warning("the database cannot answer: %s", error)
+    # Under load a line for each of many refusals would add to it; the access log has them.
+    log.log(logging.DEBUG if overloaded else logging.WARNING, "the database cannot answer: %s", error)
     return HTTPError(503, "the database cannot answer now", headers={"Retry-After": "1"})
 
 
@@ -213,21 +214,31 @@ class PostgreSQL:
     def __init__(self, url: str) -> None:
         import psycopg
         from psycopg.rows import dict_row
-        from psycopg_pool import ConnectionPool
+        from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
         self.errors = psycopg
+        self.overload = PoolTimeout, TooManyRequests
         arguments = {
             "row_factory": dict_row,
             "connect_timeout": 2,
+            "application_name": "pierhead-simple",
             "options": "-c search_path=simple -c statement_timeout=2s",
         }
         if password_file := os.environ.get("DATABASE_PASSWORD_FILE"):
             arguments["password"] = Path(password_file).read_text().strip()
         # Nobody waits longer than `timeout` s for a connection, nor with more than `max_waiting` others.
         self.pool: Any = ConnectionPool(
-            url, kwargs=arguments, min_size=1, max_size=4, max_waiting=32, timeout=0.8, reconnect_timeout=2,
-            check=ConnectionPool.check_connection, open=True, name="simple",
+            url, kwargs=arguments, min_size=1, max_size=4, max_waiting=100, timeout=0.8, reconnect_timeout=2,
+            check=self.check, open=True, name="simple",
         )  # fmt: skip
+
+    def check(self, connection: Any) -> None:
+        """Refuse a dead connection; then the others are probably dead too (a restart), so check them all."""
+        try:
+            self.pool.check_connection(connection)
+        except self.errors.Error:
+            self.pool.check()
+            raise
 
     def run(self, sql: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
         """Run one statement."""
@@ -238,7 +249,7 @@ class PostgreSQL:
         except self.errors.IntegrityError as error:
             raise taken(error) from error
         except (self.errors.OperationalError, self.errors.InterfaceError) as error:
-            raise unavailable(error) from error
+            raise unavailable(error, overloaded=isinstance(error, self.overload)) from error
 
     def close(self) -> None:
         """Close the connections."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -211,6 +213,28 @@ def test_a_file_that_cannot_be_opened_stops_the_start(
     monkeypatch.setenv("SIMPLE_DB", str(tmp_path / "missing" / "users.db"))
     with pytest.raises(Exception, match=r"cannot use the SQLite file '.*missing/users.db'.*set SIMPLE_DB"):
         Client(module.app).__enter__()
+
+
+def test_connections_that_were_cut_are_replaced_unseen(postgresql: str, module: ModuleType) -> None:
+    import psycopg
+
+    from_example = "FROM pg_stat_activity WHERE application_name = 'pierhead-simple'"
+    with (
+        Client(module.app) as client,
+        psycopg.connect(postgresql, autocommit=True) as other,
+        psycopg.connect(postgresql) as locker,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        locker.execute("LOCK TABLE simple.users")  # four must wait, so that the pool has four connections
+        requests = [threads.submit(client.get, "/users") for _ in range(4)]
+        deadline = time.monotonic() + 5
+        while other.execute(f"SELECT {from_example} AND wait_event_type = 'Lock'").rowcount < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        locker.rollback()
+        assert [request.result().status for request in requests] == [200] * 4
+        assert other.execute(f"SELECT pg_terminate_backend(pid, 5000) {from_example}").rowcount == 4
+        assert [client.get("/users").status for _ in range(10)] == [200] * 10
 
 
 def test_a_database_that_is_down_is_503(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

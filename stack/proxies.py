@@ -68,7 +68,7 @@ def caddy(work: Path, port: int, upstreams: Sequence[str]) -> Service:
             "--adapter",
             "caddyfile",
         ],
-        probe=["GET", f"http://{HOST}:{port}/"],
+        probe=["GET", f"http://{HOST}:{port}/healthz"],
         env=environment,
         cwd=folder,
         more={"admin": environment["CADDY_ADMIN"]},
@@ -97,7 +97,7 @@ def nginx(work: Path, port: int, upstreams: Sequence[str]) -> Service:
         url=f"http://{HOST}:{port}",
         version=f"nginx {output_of(str(binary), '-v').partition('nginx/')[2].split()[0]}",
         argv=[str(binary), "-p", f"{folder}/", "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"],
-        probe=["GET", f"http://{HOST}:{port}/"],
+        probe=["GET", f"http://{HOST}:{port}/healthz"],
         env=clean_environment(),
         cwd=folder,
         stop_signal="SIGQUIT",  # after open requests
@@ -154,7 +154,7 @@ def apache(work: Path, port: int, upstreams: Sequence[str]) -> Service | str:
         url=f"http://{HOST}:{port}",
         version=f"Apache {version}",
         argv=[*words, "-DFOREGROUND"],
-        probe=["GET", f"http://{HOST}:{port}/"],
+        probe=["GET", f"http://{HOST}:{port}/healthz"],
         env=clean_environment(),
         cwd=folder,
         stop_signal="SIGWINCH",  # after open requests

@@ -37,6 +37,8 @@ class Kit:
         self.state.chmod(0o755)
         self.command = command
         self.cwd = cwd
+        self.user: int | None = None  # to run as, if we are root
+        self.timeout_s = TIMEOUT_S
         self.foreground: subprocess.Popen[bytes] | None = None
 
     @property
@@ -53,8 +55,11 @@ class Kit:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_S,
+            timeout=self.timeout_s,
             check=False,
+            user=self.user,
+            group=self.user,
+            extra_groups=None if self.user is None else [],
         )
         if check:
             assert result.returncode == 0, f"{argv}: {result.returncode}\n{result.stdout}\n{result.stderr}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
@@ -12,7 +11,6 @@ import subprocess
 import sys
 import threading
 import urllib.parse
-import uuid
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,23 +20,9 @@ import pytest
 
 from stack.process import identity, program
 from tests.kit import Kit, eventually
+from tests.stack.requests import request, round_trip
 
 SMALL = ("up", "--detach", "--ports", "auto", "--only", "db")
-
-
-def request(url: str, method: str, path: str, data: object = None) -> tuple[int, Any, dict[str, str]]:
-    """Send one request; return status, JSON and headers."""
-    parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
-    body = None if data is None else json.dumps(data)
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-        response = connection.getresponse()
-        content = response.read()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        return response.status, json.loads(content) if content else None, headers
-    finally:
-        connection.close()
 
 
 def pids(status: dict[str, Any]) -> dict[str, int]:
@@ -73,15 +57,7 @@ def test_everything_is_up_and_well(stack: dict[str, Any]) -> None:
 def test_a_record_is_created_read_changed_and_deleted_through(role: str, stack: dict[str, Any]) -> None:
     if role not in stack:
         pytest.skip("no Apache on this machine")
-    url = stack[role]["url"]
-    user = {"name": "Ada", "email": f"{uuid.uuid4()}@example.org"}
-    status, created, headers = request(url, "POST", "/simple/users", user)
-    assert status == 201
-    place = urllib.parse.urlsplit(headers["location"]).path
-    assert request(url, "GET", place)[:2] == (200, created)
-    assert request(url, "PATCH", place, {"name": "Ada L."})[1]["name"] == "Ada L."
-    assert request(url, "DELETE", place)[0] == 204
-    assert request(url, "GET", place)[0] == 404
+    round_trip(stack[role]["url"])
 
 
 def test_both_replicas_answer_behind_each_proxy(stack: dict[str, Any]) -> None:

@@ -44,6 +44,7 @@ class Upstream:
     """
 
     port: int = 0
+    host: str = "127.0.0.1"
     seen: list[Seen] = field(default_factory=list)
     opened: int = 0
     body_bytes: int = 0
@@ -54,7 +55,7 @@ class Upstream:
 
     async def start(self) -> None:
         """Listen: on the port it had, if it was stopped before."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -157,9 +158,9 @@ class Upstream:
 
 
 @contextlib.asynccontextmanager
-async def running_upstream() -> AsyncIterator[Upstream]:
+async def running_upstream(host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Upstream]:
     """Run an upstream as long as the block."""
-    upstream = Upstream()
+    upstream = Upstream(port, host)
     await upstream.start()
     try:
         yield upstream

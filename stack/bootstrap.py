@@ -174,7 +174,7 @@ def locked(venv: Path) -> Iterator[int]:
 
 def create(venv: Path, note: dict[str, Any]) -> None:
     """Make an empty environment; one that the kit made itself is replaced. Raises KitError."""
-    if any(venv.iterdir()) and not note:
+    if not note and any(entry.name != f"{NOTE}.part" for entry in venv.iterdir()):
         raise KitError(
             f"{venv} was not made by ./kit, or is no longer usable; nothing in it was touched.\n"
             f"     Remove it (rm -r {venv}), or choose another place: KIT_VENV=DIR ./kit ..."

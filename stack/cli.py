@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -38,6 +40,8 @@ PASSED_ON: dict[str, tuple[str, str, Callable[[State, Sequence[str]], int]]] = {
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; returns its exit code: 0, 1 for a failure, 2 for wrong usage, 130 when interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # logs may hold what this terminal cannot show
+        sys.stdout.reconfigure(errors="replace")
     try:
         if argv and argv[0] in PASSED_ON:
             usage, about, function = PASSED_ON[argv[0]]
@@ -48,6 +52,12 @@ def main(argv: Sequence[str]) -> int:
         return run(parser().parse_args(argv))
     except KitError as error:
         print(f"kit: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        print(f"kit: {error.filename or 'the system says'}: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -154,7 +154,7 @@ def follow_until_end(state: State, run: Run, signals: Signals) -> int:
                 if not shown:
                     time.sleep(FOLLOW_S)
         except BrokenPipeError:  # whoever read our output has gone
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for the rest of our life
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("\nStopping (Ctrl-C again kills) ...", flush=True)
         with state.locked(BUSY):
             before = signals.count

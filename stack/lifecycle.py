@@ -45,7 +45,11 @@ class Signals:
         def note(_number: int, _frame: FrameType | None) -> None:
             self.count += 1
 
-        before = {number: signal.signal(number, note) for number in self.numbers}
+        # nohup ignores SIGHUP for us: that stays so
+        numbers = [
+            one for one in self.numbers if one == signal.SIGINT or signal.getsignal(one) != signal.SIG_IGN
+        ]
+        before = {number: signal.signal(number, note) for number in numbers}
         try:
             yield self
         finally:

@@ -119,6 +119,7 @@ class State:
     @contextlib.contextmanager
     def locked(self, busy: str) -> Iterator[None]:
         """Hold the stack while it is started or stopped; prints `busy` if another kit holds it, and waits."""
+        self.folder.mkdir(parents=True, exist_ok=True)  # somebody may have removed it under a running stack
         handle = os.open(self.folder, os.O_RDONLY)
         try:
             try:

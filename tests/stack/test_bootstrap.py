@@ -12,6 +12,8 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -179,6 +181,39 @@ def test_an_interrupted_installation_starts_over(root: Path, venv: Path, note: d
     bootstrap.prepare(venv, ["stack"])
     assert run(venv, "-c", "import toy; print(toy.VERSION)") == "1"
     assert not (venv / "half").exists()
+
+
+def test_ctrl_c_while_installing_leaves_what_the_next_run_repairs(
+    root: Path, venv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "import sys; from pathlib import Path; from stack import bootstrap;"
+        f"bootstrap.ROOT = Path({str(root)!r}); sys.exit(bootstrap.main(['psql']))"
+    )
+    monkeypatch.setenv("KIT_VENV", str(venv))
+    with socket.create_server(("127.0.0.1", 0)) as index:  # never answers
+        env = os.environ | {"PIP_INDEX_URL": f"http://127.0.0.1:{index.getsockname()[1]}/simple"}
+        del env["PIP_NO_INDEX"]
+        with subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as kit:
+            index.settimeout(30)
+            with index.accept()[0]:  # pip asks
+                os.killpg(kit.pid, signal.SIGINT)  # as a terminal does
+                _, errors = kit.communicate(timeout=30)
+        assert kit.returncode == 130
+        assert "kit: interrupted; the same command goes on from here" in errors
+        with pytest.raises(ProcessLookupError):
+            os.killpg(kit.pid, 0)  # pip has ended, too
+    assert json.loads((venv / "kit.json").read_text())["unfinished"] == "stack"
+    bootstrap.prepare(venv, ["stack"])
+    assert run(venv, "-c", "import toy; print(toy.VERSION)") == "1"
 
 
 def test_an_environment_that_was_moved_is_made_anew(root: Path, venv: Path) -> None:

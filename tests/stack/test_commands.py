@@ -213,6 +213,26 @@ def test_a_detached_process_that_died_shows_in_the_status_and_up_repairs_it(kit:
     assert kit.status()["app"]["healthy"]
 
 
+def test_it_stops_when_nobody_reads_its_output(kit: Kit) -> None:
+    command = [*kit.command, "up", "--ports", "auto", "--only", "db"]
+    with subprocess.Popen(command, cwd=kit.cwd, env=kit.env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any("Following the logs" in line for line in process.stdout)
+        process.stdout.close()
+        while process.poll() is None:
+            kit("psql", "-c", "SELECT pg_sleep(0.6)", check=False)  # makes it write a line
+    assert process.returncode == 0
+    assert kit.left_over() == []
+
+
+def test_a_full_disk_while_starting_is_named(kit: Kit) -> None:
+    (kit.state / "run.part").symlink_to("/dev/full")
+    result = kit(*SMALL, check=False)
+    assert result.returncode == 1
+    assert f"cannot write {kit.state}/run.json: No space left on device" in result.stderr
+    assert kit.left_over() == []
+
+
 def test_down_works_after_the_kit_was_killed(kit: Kit) -> None:
     kit.up_in_foreground("--only", "app")
     kit.interrupt(signal.SIGKILL)

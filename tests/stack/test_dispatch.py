@@ -13,7 +13,7 @@ import pytest
 
 from stack import bench, checks, locks
 from stack.errors import KitError
-from stack.state import State
+from stack.state import ROOT, State
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_every_lock_is_compiled_with_hashes_and_the_servers_versions_bind(ran: l
     assert locks.lock(["--upgrade"]) == 0
     outputs = [command[command.index("--output-file") + 1] for command in ran]
     assert outputs[0] == "locks/server.txt"
-    assert sorted(outputs) == sorted(f"locks/{path.name}" for path in (locks.ROOT / "locks").iterdir())
+    assert sorted(outputs) == sorted(f"locks/{path.name}" for path in (ROOT / "locks").iterdir())
     for command in ran:
         assert {"--generate-hashes", "--no-emit-index-url", "--universal", "--upgrade"} <= set(command)
     assert all("locks/server.txt" in command[command.index("--constraints") :] for command in ran[1:])
@@ -99,7 +99,7 @@ class LoadTest:
         self.calls: list[Any] = []
         self.error: BaseException | None = None
         module = type("module", (), {"main": self.main})
-        monkeypatch.setattr(bench.importlib, "import_module", lambda name: module)
+        monkeypatch.setattr("importlib.import_module", lambda name: module)
         monkeypatch.setattr(bench, "up", self.up)
         monkeypatch.setattr(bench, "down", self.down)
         monkeypatch.setattr(bench, "status", lambda run: {"app": {"url": "http://127.0.0.1:1"}})

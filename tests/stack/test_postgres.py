@@ -29,7 +29,7 @@ def test_the_programs_are_copied_once_to_where_everybody_can_run_them(
         binaries = postgres.programs(nobody)
         assert binaries.is_relative_to(name)
         for program in ("postgres", "initdb", "psql"):
-            command = [binaries / program, "--version"]
+            command = [str(binaries / program), "--version"]
             result = subprocess.run(
                 command, user=nobody.uid, capture_output=True, text=True, check=True, cwd="/"
             )

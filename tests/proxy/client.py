@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import h11
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, Event, Request
 
 Fields = Sequence[tuple[str, str]]
 
@@ -91,6 +94,38 @@ class Connection:
         await self.head(target, fields, method=method, host=host)
         await self.end()
         return await self.answer()
+
+
+class Socket:
+    """A WebSocket over a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.codec = WSConnection(ConnectionType.CLIENT)
+
+    @classmethod
+    async def open(
+        cls, connection: Connection, target: str, *, host: str = "example.org", fields: Fields = ()
+    ) -> Self:
+        """Shake hands; the server must accept."""
+        socket = cls(connection)
+        extra = [(name.encode(), value.encode("latin-1")) for name, value in fields]
+        await socket.send(Request(host=host, target=target, extra_headers=extra))
+        accepted = await socket.receive()
+        assert isinstance(accepted, AcceptConnection), accepted
+        return socket
+
+    async def send(self, event: Event) -> None:
+        """Send a message, a ping or the end."""
+        self.connection.writer.write(self.codec.send(event))
+        await self.connection.writer.drain()
+
+    async def receive(self) -> Event:
+        """Wait for the next event."""
+        while True:
+            for event in self.codec.events():
+                return event
+            self.codec.receive_data(await self.connection.reader.read(65536) or None)
 
 
 @contextlib.asynccontextmanager

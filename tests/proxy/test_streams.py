@@ -6,19 +6,15 @@ import asyncio
 
 import h11
 import pytest
-from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
-    AcceptConnection,
     BytesMessage,
     CloseConnection,
-    Event,
     Ping,
     Pong,
-    Request,
     TextMessage,
 )
 
-from tests.proxy.client import Connection, Fields, connected, fetch
+from tests.proxy.client import Fields, Socket, connected, fetch
 from tests.proxy.programs import Program
 from tests.proxy.upstream import Upstream
 
@@ -91,29 +87,9 @@ async def test_expect_100_continue_is_answered(proxy: Program, upstream: Upstrea
     assert upstream.seen[0].body_bytes == 4
 
 
-class Socket:
-    """A WebSocket through a proxy."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.codec = WSConnection(ConnectionType.CLIENT)
-
-    async def send(self, event: Event) -> None:
-        self.connection.writer.write(self.codec.send(event))
-        await self.connection.writer.drain()
-
-    async def receive(self) -> Event:
-        while True:
-            for event in self.codec.events():
-                return event
-            self.codec.receive_data(await self.connection.reader.read(65536) or None)
-
-
 async def test_a_websocket_passes_both_ways(proxy: Program, upstream: Upstream) -> None:
     async with connected(proxy.port) as connection, asyncio.timeout(10):
-        socket = Socket(connection)
-        await socket.send(Request(host="example.org:8080", target="/echo"))
-        assert isinstance(await socket.receive(), AcceptConnection)
+        socket = await Socket.open(connection, "/echo", host="example.org:8080")
 
         await socket.send(TextMessage("hello"))
         text = await socket.receive()
@@ -143,9 +119,7 @@ async def test_a_websocket_passes_both_ways(proxy: Program, upstream: Upstream) 
 
 async def test_a_websocket_outlives_a_reload(proxy: Program, upstream: Upstream) -> None:
     async with connected(proxy.port) as connection, asyncio.timeout(10):
-        socket = Socket(connection)
-        await socket.send(Request(host="example.org", target="/echo"))
-        assert isinstance(await socket.receive(), AcceptConnection)
+        socket = await Socket.open(connection, "/echo")
         await proxy.reload()
         for number in range(3):
             await fetch(proxy.port)

@@ -1,0 +1,31 @@
+"""One stack for all tests in here: started as a newcomer starts it, and gone without a trace afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.compose.compose import PROXIES, Compose, why_not
+
+
+@pytest.fixture(scope="session")
+def compose() -> Iterator[Compose]:
+    """The stack, up and healthy. A test that changes it puts it back."""
+    if reason := why_not():
+        pytest.skip(reason)
+    compose = Compose()
+    try:
+        compose("up", "--wait")
+        yield compose
+    finally:
+        compose("--profile", "*", "down", "--volumes", "--rmi", "local", "--timeout", "5", check=False)
+    left = {kind: names for kind, names in compose.left().items() if names}
+    assert not left, f"down -v left something behind: {left}"
+
+
+@pytest.fixture(params=PROXIES)
+def proxy(request: pytest.FixtureRequest) -> str:
+    """Each proxy."""
+    name: str = request.param
+    return name

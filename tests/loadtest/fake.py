@@ -24,6 +24,9 @@ class FakeStack(ThreadingHTTPServer):
         self.count = 0
         self.lock = threading.Lock()
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet: load tools hang up at their end."""
+
 
 class Handler(BaseHTTPRequestHandler):
     server: FakeStack

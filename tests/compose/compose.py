@@ -104,8 +104,14 @@ class Compose:
             "containers": docker("ps", "--all", "--quiet", "--filter", label).split(),
             "volumes": docker("volume", "ls", "--quiet", "--filter", label).split(),
             "networks": docker("network", "ls", "--quiet", "--filter", label).split(),
-            "images": docker("image", "ls", "--quiet", "--filter", label).split(),
         }
+
+    def clear(self) -> None:
+        """Take everything away, as `docker compose down -v` does, and the images."""
+        self("--profile", "*", "down", "--volumes", "--timeout", "5", check=False)
+        label = f"label=com.docker.compose.project={self.project}"
+        for image in set(docker("image", "ls", "--quiet", "--filter", label).split()):
+            docker("image", "rm", "--force", image, check=False)
 
 
 @dataclass(frozen=True)

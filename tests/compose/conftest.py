@@ -19,7 +19,7 @@ def compose() -> Iterator[Compose]:
         compose("up", "--wait")
         yield compose
     finally:
-        compose("--profile", "*", "down", "--volumes", "--rmi", "local", "--timeout", "5", check=False)
+        compose.clear()
     left = {kind: names for kind, names in compose.left().items() if names}
     assert not left, f"down -v left something behind: {left}"
 

@@ -46,7 +46,8 @@ def test_the_version_in_the_label_is_the_version_of_the_package() -> None:
 
 def test_everything_from_the_package_index_is_installed_by_its_hash() -> None:
     logical = DOCKERFILE.read_text().replace("\\\n", " ")
-    installs = [part for line in logical.splitlines() for part in line.split("&&") if "install" in part]
+    commands = [line for line in logical.splitlines() if not line.startswith("#")]
+    installs = [part for line in commands for part in line.split("&&") if "install" in part]
     fetched = [part for part in installs if "apt-get" not in part and "--no-index" not in part]
     assert len(fetched) >= 4
     assert [part for part in fetched if "--require-hashes" not in part] == []
@@ -89,8 +90,8 @@ class TestImage:
         assert facts["Labels"]["org.opencontainers.image.title"] == "Pierhead"
 
     def test_its_user_can_change_nothing(self, base: str) -> None:
-        find = ["find", "/opt", "/app", "/usr", "/etc", "-xdev", "-writable", "!", "-type", "l"]
-        assert docker("run", "--rm", base, *find) == ""
+        find = "find /opt /app /usr /etc -xdev -writable ! -type l 2>/dev/null || :"
+        assert docker("run", "--rm", base, "sh", "-c", find) == ""
 
     def test_every_module_is_compiled(self, base: str) -> None:
         code = (

@@ -79,3 +79,10 @@ def test_the_application_cannot_change_its_secrets(compose: Compose) -> None:
     command = "echo x >/run/secrets/app_password"
     told = docker("exec", compose.containers("app")[0], "sh", "-c", command, check=False)
     assert "denied" in told or "Read-only" in told
+
+
+@pytest.mark.parametrize("service", [*USERS, "secrets", "migrate"])
+def test_each_volume_has_a_name_by_which_it_can_be_cleared_away(compose: Compose, service: str) -> None:
+    for container in compose.inspect(service, everything=True):
+        volumes = [mount["Name"] for mount in container["Mounts"] if mount["Type"] == "volume"]
+        assert [name for name in volumes if not name.startswith(f"{compose.project}_")] == []

@@ -106,8 +106,8 @@ def test_the_request_id_is_the_same_everywhere(compose: Compose, proxy: str) -> 
     answer = request(compose.url(proxy, "/whoami"), headers={"X-Request-Id": mine})
     assert answer.data["request_id"] == mine
     assert answer.headers["X-Request-Id"] == mine
-    assert mine in compose("logs", "--no-color", proxy)
-    assert mine in compose("logs", "--no-color", "app")
+    eventually(lambda: mine in compose("logs", "--no-color", proxy), f"{proxy} logs the request")
+    eventually(lambda: mine in compose("logs", "--no-color", "app"), "the application logs the request")
 
 
 async def test_a_websocket_passes(compose: Compose, proxy: str) -> None:

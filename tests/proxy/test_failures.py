@@ -15,38 +15,38 @@ SAFE = ["GET", "HEAD", "OPTIONS"]
 UNSAFE = ["POST", "PUT", "PATCH", "DELETE"]
 
 
-@pytest.mark.parametrize("accept", ["*/*", "text/html,application/xhtml+xml"], ids=["program", "browser"])
 async def test_without_an_application_there_is_a_page_that_says_when_to_try_again(
-    proxy: Program, upstream: Upstream, accept: str
+    proxy: Program, upstream: Upstream
 ) -> None:
     await upstream.stop()
-    answer = await fetch(proxy.port, "/", [("Accept", accept), ("X-Request-Id", "lost-1")])
+    browser, program = await asyncio.gather(
+        fetch(proxy.port, "/", [("Accept", "text/html,application/xhtml+xml"), ("X-Request-Id", "lost-1")]),
+        fetch(proxy.port, "/", [("Accept", "*/*"), ("X-Request-Id", "lost-1")]),
+    )
     await upstream.start()
-    assert answer.status in (502, 503)
-    assert answer.one("retry-after") == "5"
-    assert answer.one("cache-control") == "no-store"
-    assert answer.one("x-request-id") == "lost-1"
-    if "html" in accept:
-        assert answer.one("content-type") == "text/html; charset=utf-8"
-        assert b"<h1>Application unavailable</h1>" in answer.body
-    else:
+    for answer in (browser, program):
+        assert answer.status in (502, 503)
+        assert answer.one("retry-after") == "5"
+        assert answer.one("cache-control") == "no-store"
+        assert answer.one("x-request-id") == "lost-1"
+    assert browser.one("content-type") == "text/html; charset=utf-8"
+    assert b"<h1>Application unavailable</h1>" in browser.body
+    assert (program.one("content-type") or "").startswith("application/problem+json")
+    assert json.loads(program.body)["title"] == "Application unavailable"
+
+
+async def test_so_is_it_for_requests_that_change_something(proxy: Program, upstream: Upstream) -> None:
+    await upstream.stop()
+    answers = await asyncio.gather(*(fetch(proxy.port, method=method) for method in UNSAFE))
+    await upstream.start()
+    for answer in answers:
+        assert answer.status in (502, 503)
+        assert answer.one("retry-after") == "5"
         assert (answer.one("content-type") or "").startswith("application/problem+json")
-        assert json.loads(answer.body)["title"] == "Application unavailable"
-
-
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
-async def test_so_is_it_for_requests_that_change_something(
-    proxy: Program, upstream: Upstream, method: str
-) -> None:
-    await upstream.stop()
-    answer = await fetch(proxy.port, method=method)
-    await upstream.start()
-    assert answer.status in (502, 503)
-    assert answer.one("retry-after") == "5"
 
 
 async def test_the_page_is_not_for_clients_to_ask_for(proxy: Program, upstream: Upstream) -> None:
-    answer = await fetch(proxy.port, "/.proxy-errors/unavailable.json")
+    answer = await fetch(proxy.port, "/.proxy-502/unavailable.json")
     assert answer.status in (403, 404) or answer.body == str(upstream.port).encode()
 
 
@@ -98,12 +98,16 @@ async def test_a_request_that_may_have_been_done_is_not_sent_again(
 
 
 @pytest.mark.parametrize("method", SAFE)
-async def test_a_safe_request_may_be_sent_again(
+async def test_a_safe_request_is_sent_again_when_a_server_breaks_off(
     pair: Program, upstream: Upstream, second: Upstream, method: str
 ) -> None:
-    answer = await fetch(pair.port, "/break", method=method)
-    assert answer.status == 502
-    assert len(upstream.seen) + len(second.seen) > 1 or pair.name == "apache"
+    upstream.breaking = True
+    statuses = [(await fetch(pair.port, method=method)).status for _ in range(12)]
+    assert upstream.seen, "it was asked"
+    if pair.name == "apache":  # it repeats a request only if no connection could be made
+        assert set(statuses) <= {200, 502}
+    else:
+        assert set(statuses) == {200}
 
 
 async def test_connections_to_the_application_are_kept(proxy: Program, upstream: Upstream) -> None:

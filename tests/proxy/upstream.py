@@ -41,6 +41,7 @@ class Seen:
 class Upstream:
     """What the paths do: /break/* ends the connection without an answer, /busy answers 503, /events sends an
     event whenever the test allows one more, /echo is a WebSocket; anything else answers 200 with its port.
+    With `breaking`, every request ends as /break does.
     """
 
     port: int = 0
@@ -48,6 +49,7 @@ class Upstream:
     seen: list[Seen] = field(default_factory=list)
     opened: int = 0
     body_bytes: int = 0
+    breaking: bool = False
     progress: asyncio.Condition = field(default_factory=asyncio.Condition)
     events: asyncio.Queue[int | None] = field(default_factory=asyncio.Queue)
     _server: asyncio.Server | None = None
@@ -107,7 +109,7 @@ class Upstream:
                     self.body_bytes += len(event.data)
                     self.progress.notify_all()
             elif isinstance(event, h11.EndOfMessage) and seen is not None:
-                if seen.target.startswith("/break"):
+                if self.breaking or seen.target.startswith("/break"):
                     return None
                 await self._answer(http, writer, seen)
                 if http.our_state is h11.MUST_CLOSE:

@@ -1,1 +1,22 @@
 """Pierhead: a small, strict, fast HTTP/1.1 and WebSocket application server."""
+
+from __future__ import annotations
+
+from pierhead.app import App
+from pierhead.errors import ClientDisconnected, HTTPError, WebSocketClosed
+from pierhead.messages.headers import Headers
+from pierhead.messages.request import Address, Request
+from pierhead.messages.response import Response
+from pierhead.messages.websocket import WebSocket
+
+__all__ = [
+    "Address",
+    "App",
+    "ClientDisconnected",
+    "HTTPError",
+    "Headers",
+    "Request",
+    "Response",
+    "WebSocket",
+    "WebSocketClosed",
+]

@@ -170,8 +170,10 @@ def test_a_body_over_the_limit_is_413(app: App) -> None:
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_client_that_leaves_inside_its_body_gets_nothing(app: App) -> None:
-    assert handle_raw(app, get("/", b"Content-Length: 10", method="POST") + b"abc") == b""
+def test_a_client_that_ends_inside_its_body_is_told_so(app: App) -> None:
+    answer = handle_raw(app, get("/", b"Content-Length: 10", method="POST") + b"abc")
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert CLOSE in answer
 
 
 def test_a_response_can_be_streamed() -> None:

@@ -86,7 +86,7 @@ class HttpConnection(asyncio.Protocol):
         """Feed the codec; a WebSocket gets its bytes itself."""
         if self.websocket is not None:
             self.websocket.data_received(data)
-        elif self._phase is _Phase.LINGER:
+        elif self._lingering:
             self._linger_bytes += len(data)
             if self._linger_bytes > _LINGER_BYTES:
                 self.transport.abort()
@@ -99,10 +99,10 @@ class HttpConnection(asyncio.Protocol):
         if self.websocket is not None:
             self.websocket.eof_received()
             return False
-        if self._phase is _Phase.LINGER:
+        if self._lingering:
             return False
         self._dispatch(self.codec.feed_eof())
-        return self._exchange is not None or self._phase is _Phase.LINGER
+        return self._exchange is not None or self._lingering
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits for the client."""
@@ -237,6 +237,10 @@ class HttpConnection(asyncio.Protocol):
             self._wait_for(self._phase, _LATE_REQUEST_GRACE_S)
 
     # Inside
+
+    @property
+    def _lingering(self) -> bool:
+        return self._phase is _Phase.LINGER
 
     def _dispatch(self, events: list[Event]) -> None:
         """Act on events in order; an exchange that ends at once adds those of the next request."""

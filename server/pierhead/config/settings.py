@@ -1,0 +1,197 @@
+"""Settings: every knob of the server, with its default, its unit in its name, and what it is for."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Any, cast
+
+__all__ = ["Kind", "Knob", "Settings", "knobs"]
+
+
+class Kind(enum.Enum):
+    """How a value is written."""
+
+    TEXT = "text"
+    FLAG = "true or false"
+    COUNT = "a whole number"
+    SIZE = "a size such as 65536, 64KiB or 16MB"
+    DURATION = "a time such as 30, 30s, 1.5m or 500ms"
+    LIST = "a list"
+    MODE = "an octal mode such as 022"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Knob:
+    """What is known of one setting beyond its value."""
+
+    name: str
+    default: Any
+    kind: Kind
+    help: str
+    minimum: float
+    choices: tuple[str, ...]
+    zero: str
+    """What 0 stands for; "" where it is a number like others."""
+    optional: bool
+    """Whether an empty value means something: that there is none."""
+
+
+def _knob(
+    default: Any,
+    kind: Kind,
+    help: str,  # noqa: A002 - as in argparse
+    *,
+    minimum: float = 0,
+    choices: tuple[str, ...] = (),
+    zero: str = "",
+    optional: bool = False,
+) -> Any:
+    about = {
+        "kind": kind,
+        "help": help,
+        "minimum": minimum,
+        "choices": choices,
+        "zero": zero,
+        "optional": optional,
+    }
+    return dataclasses.field(default=default, metadata=about)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The effective configuration of one server."""
+
+    # What is served
+    app: str = _knob(
+        "", Kind.TEXT, "the application: module:attribute or path/file.py:attribute", optional=True
+    )
+    app_dir: str | None = _knob(
+        None, Kind.TEXT, "where modules are looked for first; the current directory if unset", optional=True
+    )
+    factory: bool = _knob(False, Kind.FLAG, "call the attribute to get the application")
+
+    # Where
+    listen: tuple[str, ...] = _knob(
+        ("http://127.0.0.1:8080",),
+        Kind.LIST,
+        "listeners: http://host:port (port 0: any that is free) or http://unix:/path?mode=660",
+    )
+    backlog: int = _knob(2048, Kind.COUNT, "connections the kernel holds until they are accepted", minimum=1)
+
+    # Processes
+    workers: int = _knob(0, Kind.COUNT, "worker processes", zero="as many as there are cores available")
+    loop: str = _knob(
+        "auto",
+        Kind.TEXT,
+        "the event loop; auto is uvloop where it is installed",
+        choices=("auto", "uvloop", "asyncio"),
+    )
+    threads: int = _knob(
+        40, Kind.COUNT, "`def` handlers that run at the same time in a worker; more wait", minimum=1
+    )
+    reload: bool = _knob(False, Kind.FLAG, "reload when a source file changes: for development")
+    reload_dirs: tuple[str, ...] = _knob(
+        (), Kind.LIST, "folders watched by reload; app_dir if unset", optional=True
+    )
+    start_timeout_s: float = _knob(60.0, Kind.DURATION, "for all workers to be ready", minimum=0.1)
+    drain_timeout_s: float = _knob(
+        30.0, Kind.DURATION, "for requests in progress to finish when a worker is stopped or replaced"
+    )
+    pid_file: str | None = _knob(None, Kind.TEXT, "file to write the master's process id to", optional=True)
+    user: str | None = _knob(
+        None, Kind.TEXT, "user to run the application as, when started as root", optional=True
+    )
+    group: str | None = _knob(
+        None, Kind.TEXT, "group to run the application as, when started as root", optional=True
+    )
+    umask: int | None = _knob(None, Kind.MODE, "file mode creation mask of the application", optional=True)
+
+    # Deadlines
+    keep_alive_timeout_s: float = _knob(
+        75.0, Kind.DURATION, "a connection may be idle between requests", minimum=0.1
+    )
+    head_timeout_s: float = _knob(10.0, Kind.DURATION, "for a request head to arrive, else 408", minimum=0.1)
+    body_timeout_s: float = _knob(
+        60.0, Kind.DURATION, "between two pieces of a request body, else 408", minimum=0.1
+    )
+    write_timeout_s: float = _knob(
+        60.0, Kind.DURATION, "for a client to take what it is sent, else it is cut off", minimum=0.1
+    )
+    handler_timeout_s: float = _knob(
+        120.0, Kind.DURATION, "for the application to begin its response, else 504", zero="no limit"
+    )
+    websocket_ping_interval_s: float = _knob(
+        20.0, Kind.DURATION, "of silence before a WebSocket is pinged", zero="never"
+    )
+    websocket_ping_timeout_s: float = _knob(
+        20.0, Kind.DURATION, "for a WebSocket to answer a ping, else it is cut off", minimum=0.1
+    )
+
+    # Limits
+    max_connections: int = _knob(
+        10_000, Kind.COUNT, "connections at a time in a worker; one more gets 503", minimum=1
+    )
+    max_line_bytes: int = _knob(8 << 10, Kind.SIZE, "of a request line, else 414", minimum=64)
+    max_head_bytes: int = _knob(32 << 10, Kind.SIZE, "of a request head, else 431", minimum=128)
+    max_headers: int = _knob(100, Kind.COUNT, "of a request, else 431", minimum=1)
+    max_body_bytes: int = _knob(128 << 20, Kind.SIZE, "of a request body, else 413")
+    max_buffered_body_bytes: int = _knob(
+        8 << 20, Kind.SIZE, "of a body that a handler asks for as a whole, else 413"
+    )
+    max_form_fields: int = _knob(1000, Kind.COUNT, "fields and files in a form, else 413", minimum=1)
+    max_form_files: int = _knob(100, Kind.COUNT, "files in a form, else 413")
+    max_form_memory_bytes: int = _knob(1 << 20, Kind.SIZE, "of a form without its files, else 413")
+    max_spool_memory_bytes: int = _knob(
+        64 << 10, Kind.SIZE, "an uploaded file may take in memory; larger ones go to spool_dir"
+    )
+    spool_dir: str | None = _knob(
+        None, Kind.TEXT, "folder for uploads; the system's temporary one if unset", optional=True
+    )
+    max_websocket_message_bytes: int = _knob(
+        16 << 20, Kind.SIZE, "of a WebSocket message, else the close code 1009", minimum=1
+    )
+    websocket_compression: bool = _knob(True, Kind.FLAG, "permessage-deflate, for clients that offer it")
+
+    # What is said and believed
+    trusted_proxies: tuple[str, ...] = _knob(
+        ("loopback",),
+        Kind.LIST,
+        "who is believed about clients: networks, loopback, private, all, or empty for nobody",
+        optional=True,
+    )
+    server_header: str = _knob("pierhead", Kind.TEXT, "the Server field; empty: none", optional=True)
+    date_header: bool = _knob(True, Kind.FLAG, "send the Date field")
+    request_id_header: str = _knob(
+        "X-Request-Id", Kind.TEXT, "field with a proxy's request id; empty: none", optional=True
+    )
+    health_path: str = _knob(
+        "/healthz", Kind.TEXT, "path that answers 200 while a worker lives; empty: none", optional=True
+    )
+    ready_path: str = _knob(
+        "/readyz",
+        Kind.TEXT,
+        "path that answers 200, but 503 once a worker is stopping; empty: none",
+        optional=True,
+    )
+
+    # Logs
+    access_log: str = _knob("-", Kind.TEXT, "file for a line per request; -: standard output; off: none")
+    access_log_format: str = _knob(
+        "text", Kind.TEXT, "how the access log is written", choices=("text", "json")
+    )
+    log_level: str = _knob(
+        "info",
+        Kind.TEXT,
+        "least level in the server's log, on standard error",
+        choices=("debug", "info", "warning", "error", "critical"),
+    )
+    log_format: str = _knob("text", Kind.TEXT, "how the server's log is written", choices=("text", "json"))
+
+
+def knobs() -> dict[str, Knob]:
+    """Return what is known of each setting, by its name and in their order."""
+    return {
+        field.name: Knob(name=field.name, default=field.default, **cast("dict[str, Any]", field.metadata))
+        for field in dataclasses.fields(Settings)
+    }

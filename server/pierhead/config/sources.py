@@ -1,0 +1,158 @@
+"""Where settings come from: default < pierhead.toml < PIERHEAD_* < command line; each keeps its source."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pierhead.config.listen import ListenURL
+from pierhead.config.networks import parse_networks
+from pierhead.config.settings import Settings, knobs
+from pierhead.config.values import parse_value
+from pierhead.errors import ConfigError
+
+__all__ = ["DEFAULT_FILE", "VARIABLE_PREFIX", "Configuration", "load_configuration"]
+
+DEFAULT_FILE = "pierhead.toml"
+VARIABLE_PREFIX = "PIERHEAD_"
+_FILE_VARIABLE = VARIABLE_PREFIX + "CONFIG"
+_KNOBS = knobs()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Configuration:
+    """The settings, and where each comes from."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+    """Field → what set it: "default", the file's path, the variable or the option."""
+    warnings: tuple[str, ...] = ()
+    """What is probably a mistake, but may belong to somebody else."""
+
+
+def load_configuration(
+    arguments: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    file: str | None = None,
+) -> Configuration:
+    """Put the sources together; `arguments` are those given on the command line, by field.
+
+    `file`, or the one PIERHEAD_CONFIG names, must exist; without both, pierhead.toml in the current directory
+    is read if it is there. Raises ConfigError that names the source, the key, the value and what to use.
+    """
+    environ = environ or {}
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(_KNOBS, "default")
+    found = [
+        *_from_file(file or environ.get(_FILE_VARIABLE)),
+        *_from_environment(environ),
+        *((name, raw, option_name(name)) for name, raw in (arguments or {}).items()),
+    ]
+    for name, raw, source in found:
+        try:
+            values[name] = parse_value(_KNOBS[name], raw)
+            _check(name, values[name])
+        except ValueError as error:
+            where = f"{source}: {name}" if source.endswith(".toml") or "/" in source else source
+            raise ConfigError(f"{where} = {_shown(raw)}: {error}") from None
+        sources[name] = source
+    settings = Settings(**values)
+    _check_together(settings, sources)
+    return Configuration(settings, sources, tuple(_unknown_variables(environ)))
+
+
+def option_name(name: str) -> str:
+    """Return the command line's option for a field."""
+    return "--" + name.replace("_", "-")
+
+
+def _from_file(named: str | None) -> Iterator[tuple[str, Any, str]]:
+    path = Path(named or DEFAULT_FILE)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        if named is None:
+            return
+        raise ConfigError(f"there is no configuration file {named}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        table = tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no valid TOML: {error}") from None
+    for name, raw in table.items():
+        if name not in _KNOBS:
+            raise ConfigError(f"{path}: there is no setting {name!r}{_hint(name, _KNOBS)}")
+        yield name, raw, str(path)
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    for name, knob in _KNOBS.items():
+        variable = VARIABLE_PREFIX + name.upper()
+        # Empty is what `NAME: ${NAME:-}` leaves in a compose file: unset, unless empty means something.
+        if (raw := environ.get(variable)) is not None and (raw.strip() or knob.optional):
+            yield name, raw, variable
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning for each variable that is nearly one of ours.
+
+    Others pass: Kubernetes makes PIERHEAD_PORT and the like for every service called pierhead.
+    """
+    known = {VARIABLE_PREFIX + name.upper() for name in _KNOBS} | {_FILE_VARIABLE}
+    for variable in environ:
+        if variable.startswith(VARIABLE_PREFIX) and variable not in known:
+            hint = _hint(variable, known)
+            if hint:
+                yield f"the variable {variable} is not a setting and has no effect{hint}"
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.8)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _shown(raw: object) -> str:
+    return repr(raw) if not isinstance(raw, bool) else str(raw).lower()
+
+
+def _check(name: str, value: Any) -> None:
+    """Check what only the setting itself knows; raises ValueError."""
+    if name == "listen":
+        for url in value:
+            try:
+                ListenURL.parse(url)
+            except ValueError as error:
+                raise ValueError(str(error) if len(value) == 1 else f"{url}: {error}") from None
+    elif name == "trusted_proxies":
+        parse_networks(value)
+    elif name in {"health_path", "ready_path"} and value and not value.startswith("/"):
+        raise ValueError("a path begins with /")
+    elif name == "request_id_header" and value and not value.replace("-", "").isalnum():
+        raise ValueError("use a header name such as X-Request-Id")
+    elif name == "server_header" and not value.isprintable():
+        raise ValueError("use printable characters")
+    elif name in {"app_dir", "spool_dir"} and value is not None and not Path(value).is_dir():
+        raise ValueError("there is no such directory")
+    elif name == "reload_dirs":
+        for folder in value:
+            if not Path(folder).is_dir():
+                raise ValueError(f"there is no directory {folder}")
+
+
+def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
+    if settings.max_line_bytes > settings.max_head_bytes:
+        raise ConfigError(
+            f"max_line_bytes ({settings.max_line_bytes}, {sources['max_line_bytes']}) is more than "
+            f"max_head_bytes ({settings.max_head_bytes}, {sources['max_head_bytes']}): a request line is part "
+            "of its head"
+        )
+    if settings.health_path and settings.health_path == settings.ready_path:
+        raise ConfigError(
+            f"health_path ({sources['health_path']}) and ready_path ({sources['ready_path']}) are both "
+            f"{settings.health_path!r}: give them two paths"
+        )

@@ -148,8 +148,8 @@ def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
     if settings.max_line_bytes > settings.max_head_bytes:
         raise ConfigError(
             f"max_line_bytes ({settings.max_line_bytes}, {sources['max_line_bytes']}) is more than "
-            f"max_head_bytes ({settings.max_head_bytes}, {sources['max_head_bytes']}): a request line is part "
-            "of its head"
+            f"max_head_bytes ({settings.max_head_bytes}, {sources['max_head_bytes']}): a request line is "
+            "part of its head"
         )
     if settings.health_path and settings.health_path == settings.ready_path:
         raise ConfigError(

@@ -1,447 +1,354 @@
-"""App: an application out of routes, endpoints, hooks and other applications.
+"""App: an application made of routes, endpoints, hooks and other applications.
 
     app = App()
 
     @app.get("/user/{id:int}")
     async def show(request, id): return Response.json({"id": id})
 
-`async def` handlers run on the event loop; `def` handlers may block, each call runs in a thread.
+An App is a declaration: what it declares is checked at once, and run by `pierhead.interfaces.native`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import functools
+import dataclasses
 import inspect
+import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, Literal, TypeVar, overload
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar, overload
 
-from pierhead.errors import HTTPError
+from pierhead.hooks import Hooks, Per
+from pierhead.messages.headers import HeaderItems
 from pierhead.messages.request import Request
-from pierhead.messages.response import Response
 from pierhead.messages.state import State
-from pierhead.messages.websocket import WebSocket
-from pierhead.routing import Convert, Converters, Handler, Route, Router
+from pierhead.routing import Converters, Handler, Router, parse_pattern
+from pierhead.routing.converters import Convert
+from pierhead.static import StaticFiles
 
-__all__ = ["App"]
+__all__ = ["App", "Endpoint", "Listed"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-Per = Literal["worker", "master"]
 When = Callable[[Request], bool]
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_WEBSOCKET = "WEBSOCKET"
+_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Endpoint:
+    """A handler that sees requests outside of the router."""
+
+    handler: Handler
+    priority: int
+    when: When | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Listed:
+    """A route, endpoint or mount for people to read."""
+
+    pattern: str
+    """The whole path with the mounts' prefixes; "*" for an endpoint at the root, "/prefix*" in a mount."""
+    methods: tuple[str, ...]
+    """The methods; ("WEBSOCKET",), or ("ANY",) for an endpoint."""
+    handler: str
+    """Module and name of the function."""
+    where: str
+    """File and line of the function, "" where not known."""
+    app: str
+    """The name of the application it belongs to."""
+    priority: int = 0
+    """An endpoint's priority; routes are at 0."""
+
+    def __str__(self) -> str:
+        priority = f"  priority {self.priority}" if self.methods == ("ANY",) else ""
+        return f"{','.join(self.methods):<10} {self.pattern}  {self.handler}{priority}"
 
 
 class App:
-    """An application: it answers requests, by itself or mounted in another application.
+    """An application: answers requests, by itself or mounted in another one.
 
-    `name` is for logs; with `debug`, the response to an unhandled exception carries its traceback.
+    `name` is for logs. With `debug` the answer to an unhandled exception shows its traceback: never in
+    production. `max_body_bytes` refuses larger request bodies with 413 (the server's own limit counts too);
+    `handler_timeout_s` ends with 504 what takes longer to return a response. Raises ValueError for a limit
+    that is not positive.
     """
 
-    def __init__(self, name: str = "app", *, debug: bool = False) -> None:
+    def __init__(
+        self,
+        name: str = "app",
+        *,
+        debug: bool = False,
+        max_body_bytes: int | None = None,
+        handler_timeout_s: float | None = None,
+    ) -> None:
+        for limit, value in (("max_body_bytes", max_body_bytes), ("handler_timeout_s", handler_timeout_s)):
+            if value is not None and value <= 0:
+                raise ValueError(f"{limit} is a number greater than 0, or None for no limit, not {value!r}")
         self.name = name
         self.debug = debug
+        self.max_body_bytes = max_body_bytes
+        self.handler_timeout_s = handler_timeout_s
         self.state = State("app.state")
-        """What the application keeps in this worker: pools, caches. Not shared with other workers."""
+        """What the application keeps in this worker, such as connections; no other worker sees it."""
+        self.hooks = Hooks(self)
         self._converters = Converters()
-        self._router = Router(self._converters)
-        self._websockets = Router(self._converters)
-        self._mounts: list[tuple[str, App]] = []
-        self._before: list[_Endpoint] = []
-        self._after: list[_Endpoint] = []
-        self._exceptions: dict[type[BaseException], Handler] = {}
-        self._start: dict[Per, list[Callable[[], Any]]] = {"worker": [], "master": []}
-        self._stop: dict[Per, list[Callable[[], Any]]] = {"worker": [], "master": []}
-        self._lifespans: list[Callable[[App], contextlib.AbstractAsyncContextManager[Any]]] = []
-        self._running: contextlib.AsyncExitStack | None = None
+        self.router: Router[App] = Router(self._converters)
+        self.before: list[Endpoint] = []
+        """The endpoints tried before the router, in their order."""
+        self.after: list[Endpoint] = []
+        """The endpoints tried after the router, in their order."""
+        self.exceptions: dict[type[Exception], Handler] = {}
+        """The handlers of exceptions, by class."""
 
     # Routes
 
-    def route(self, path: str, methods: Iterable[str] = ("GET",)) -> Callable[[F], F]:
-        """Have the decorated function answer `methods` on `path`; see `pierhead.routing` for patterns.
+    def route(self, path: str, *, methods: Iterable[str]) -> Callable[[F], F]:
+        """Have the decorated function answer `methods` on `path`.
 
-        It is called with the request and, by name, the path's parameters, and returns a Response, `str`
-        (text), `bytes`, a `dict` or `list` (JSON), or None to pass the request on. GET answers HEAD too.
+        `path` is a pattern, see `pierhead.routing.patterns`. The function is called with the request and, by
+        name, the path's parameters: an `async def` function on the event loop, a `def` function, which may
+        block, in a thread. It returns a Response, or `str` (sent as text), `bytes`, `dict` or `list` (JSON),
+        or None to pass the request on: to the next route that matches, then to the endpoints after the
+        router.
+
+        GET answers HEAD too. OPTIONS is answered with Allow, another method of a known path with 405. Raises
+        ValueError for a malformed path and a route that exists, TypeError for a function that cannot be
+        called so.
         """
-        names = [method.upper() for method in methods]
+        pattern = parse_pattern(path)
+        names = _methods(path, methods)
 
-        def decorate(handler: F) -> F:
-            _check(handler, path)
-            self._router.add(path, names, _awaitable(handler))
-            return handler
+        def decorate(function: F) -> F:
+            handler = Handler(function)
+            handler.check(path, "request", named=pattern.names)
+            self.router.add(pattern, names, handler)
+            return function
 
         return decorate
 
     def get(self, path: str) -> Callable[[F], F]:
         """Have the decorated function answer GET and HEAD on `path`; see `route`."""
-        return self.route(path, ["GET"])
+        return self.route(path, methods=["GET"])
 
     def head(self, path: str) -> Callable[[F], F]:
-        """Have the decorated function answer HEAD on `path`; see `route`."""
-        return self.route(path, ["HEAD"])
+        """Have the decorated function answer HEAD on `path`, in the place of its GET route; see `route`."""
+        return self.route(path, methods=["HEAD"])
 
     def post(self, path: str) -> Callable[[F], F]:
         """Have the decorated function answer POST on `path`; see `route`."""
-        return self.route(path, ["POST"])
+        return self.route(path, methods=["POST"])
 
     def put(self, path: str) -> Callable[[F], F]:
         """Have the decorated function answer PUT on `path`; see `route`."""
-        return self.route(path, ["PUT"])
+        return self.route(path, methods=["PUT"])
 
     def patch(self, path: str) -> Callable[[F], F]:
         """Have the decorated function answer PATCH on `path`; see `route`."""
-        return self.route(path, ["PATCH"])
+        return self.route(path, methods=["PATCH"])
 
     def delete(self, path: str) -> Callable[[F], F]:
         """Have the decorated function answer DELETE on `path`; see `route`."""
-        return self.route(path, ["DELETE"])
+        return self.route(path, methods=["DELETE"])
 
     def options(self, path: str) -> Callable[[F], F]:
-        """Have the decorated function answer OPTIONS on `path`, which is otherwise answered with Allow."""
-        return self.route(path, ["OPTIONS"])
+        """Have the decorated function answer OPTIONS on `path`, in the place of the server; see `route`."""
+        return self.route(path, methods=["OPTIONS"])
 
     def websocket(self, path: str) -> Callable[[F], F]:
-        """Have the decorated `async` function converse on WebSockets opened at `path`.
+        """Have the decorated `async def` function converse on the WebSockets opened at `path`.
 
-        It is called with the WebSocket and, by name, the path's parameters.
+        It is called with the WebSocket and, by name, the path's parameters. An HTTPError before the handshake
+        is answered rejects it with that response. The errors are those of `route`.
         """
+        pattern = parse_pattern(path)
 
-        def decorate(handler: F) -> F:
-            if not inspect.iscoroutinefunction(handler):
-                raise TypeError(f"a WebSocket handler is an 'async def' function, {_name(handler)} is not")
-            _check(handler, path)
-            self._websockets.add(path, [_WEBSOCKET], handler)
-            return handler
+        def decorate(function: F) -> F:
+            handler = Handler(function)
+            if not handler.is_async:
+                raise TypeError(
+                    f"{path}: a WebSocket handler is an `async def` function, {handler.name} is not "
+                    f"({handler.where})"
+                )
+            handler.check(path, "socket", named=pattern.names)
+            self.router.add_websocket(pattern, handler)
+            return function
 
         return decorate
 
-    def converter(self, name: str, rule: str | Convert) -> None:
-        """Add a type for path parameters: `{param:name}`; see `Converters.add`. Call it before its routes."""
+    def converter(self, name: str, rule: str | re.Pattern[str] | Convert) -> None:
+        """Add a type of path parameter, `{param:name}`: a regular expression or a function.
+
+        See `Converters.add`; add it before the routes that use it.
+        """
         self._converters.add(name, rule)
 
-    def endpoint(self, priority: int = 0, when: When | None = None) -> Callable[[F], F]:
-        """Have the decorated function see requests before the router does, or after it.
+    def static(
+        self, prefix: str, directory: str | os.PathLike[str], *, headers: HeaderItems | None = None
+    ) -> None:
+        """Serve the files of `directory` under `prefix`; see `pierhead.static` for what is left out.
 
-        Endpoints are tried from high to low priority, those of equal priority in the order of definition, and
-        the router after those of priority 0. `when` tells whether an endpoint is concerned. One that returns
-        None passes the request on; before that it may add `response_headers`, cookies and `state`.
+        `headers` are added to each file's response, for example Cache-Control.
         """
-
-        def decorate(handler: F) -> F:
-            group = self._before if priority >= 0 else self._after
-            group.append(_Endpoint(priority, when, _awaitable(handler)))
-            group.sort(key=lambda endpoint: -endpoint.priority)
-            return handler
-
-        return decorate
-
-    def exception(self, kind: type[Exception]) -> Callable[[F], F]:
-        """Have the decorated function (request, exception) answer where a handler raises `kind`.
-
-        Of several that fit, the most specific class counts. Without one, HTTPError becomes its problem
-        document, and anything else a logged 500.
-        """
-
-        def decorate(handler: F) -> F:
-            self._exceptions[kind] = _awaitable(handler)
-            return handler
-
-        return decorate
+        files = StaticFiles(directory, headers)
+        prefix = prefix.rstrip("/")
+        if prefix:
+            self.get(prefix)(files)
+        self.get(f"{prefix}/{{path:path}}")(files)
 
     def mount(self, prefix: str, app: App) -> None:
-        """Have `app` answer everything under `prefix`, which it sees as `request.root_path` only.
+        """Have `app` answer everything under `prefix` that no route of this application answers.
 
-        It keeps its own endpoints, exception hooks, state and start and stop hooks. Raises ValueError for a
-        prefix that is not of the form "/name", or that is taken.
+        It sees paths without the prefix, which stands in `request.root_path`, and keeps its own endpoints,
+        exception handlers, state and hooks; its 404 and 405 are final. Exceptions that it does not handle
+        come here. `prefix` is like "/name"; "/" mounts it at the root. Raises ValueError for another prefix,
+        one that is taken, and for applications mounted in each other.
         """
-        if not prefix.startswith("/") or prefix.endswith("/") or "{" in prefix:
-            raise ValueError(f"a mount's prefix is like '/name', without a slash at the end, not {prefix!r}")
-        if any(prefix == taken for taken, _ in self._mounts):
-            raise ValueError(f"there is an application mounted at {prefix} already")
-        if app is self:
-            raise ValueError("an application cannot be mounted in itself")
-        self._mounts.append((prefix, app))
-        self._mounts.sort(key=lambda mount: -len(mount[0]))
+        if not isinstance(app, App):
+            raise TypeError(f"an App is mounted, not {type(app).__name__}")
+        if self in app.tree():
+            raise ValueError(f"{app.name!r} is or contains {self.name!r}: it cannot be mounted in it")
+        self.router.mount("" if prefix == "/" else prefix, app)
 
-    def static(self, prefix: str, directory: str) -> None:
-        """Serve the files of `directory` under `prefix`; see `pierhead.static` for what is left out."""
-        from pierhead.static import StaticFiles
-
-        self._router.add(
-            f"{prefix.rstrip('/')}/{{path:path}}", ["GET"], _awaitable(StaticFiles(directory).respond)
-        )
-
-    def routes(self, prefix: str = "") -> Iterator[Route]:
-        """Yield all routes, those of mounted applications too, for listing."""
-        for router in (self._router, self._websockets):
-            for route in router.routes():
-                yield Route(prefix + route.pattern, route.methods, route.handler)
-        for mount, app in self._mounts:
-            yield from app.routes(prefix + mount)
-
-    # Hooks
+    # Around the routes
 
     @overload
-    def on_start(self, hook: F, /) -> F: ...
+    def endpoint(self, function: F, /) -> F: ...
     @overload
-    def on_start(self, hook: None = None, /, *, per: Per = "worker") -> Callable[[F], F]: ...
-    def on_start(self, hook: Any = None, /, *, per: Per = "worker") -> Any:
-        """Have the decorated function called before the first request: in each worker, or once per master.
+    def endpoint(
+        self, function: None = None, /, *, priority: int = 0, when: When | None = None
+    ) -> Callable[[F], F]: ...
+    def endpoint(
+        self, function: Callable[..., Any] | None = None, /, *, priority: int = 0, when: When | None = None
+    ) -> Any:
+        """Have the decorated function see requests before the router, or after it if `priority` is negative.
 
-        A worker's hook may be `async`. The master's runs in the process that imported the application, before
-        it forks the workers: it must leave no threads and no event loop. An exception is a failed start.
+        Endpoints are tried from high to low priority, those of equal priority in the order of definition,
+        until one answers; the router comes after those of priority 0. `when(request)` tells whether one is
+        tried at all. It is called with the request and returns what a route's function returns. One that
+        returns None passes the request on, and may have added `response_headers`, cookies and `state`.
+
+        The opening of a WebSocket is a request too: what an endpoint before the router answers rejects it.
         """
-        return _register(self._start[per], hook, allow_async=per == "worker")
 
-    @overload
-    def on_stop(self, hook: F, /) -> F: ...
-    @overload
-    def on_stop(self, hook: None = None, /, *, per: Per = "worker") -> Callable[[F], F]: ...
-    def on_stop(self, hook: Any = None, /, *, per: Per = "worker") -> Any:
-        """Have the decorated function called after the last request, in reverse order of definition.
+        def decorate(function: F) -> F:
+            handler = Handler(function)
+            handler.check("an endpoint", "request")
+            if when is not None and inspect.iscoroutinefunction(when):
+                raise TypeError(f"{handler.name}: `when` is a `def` function; await in the endpoint instead")
+            endpoints = self.before if priority >= 0 else self.after
+            endpoints.append(Endpoint(handler, priority, when))
+            endpoints.sort(key=lambda endpoint: -endpoint.priority)
+            return function
 
-        It is called only where all start hooks of this application succeeded.
+        return decorate if function is None else decorate(function)
+
+    def exception(self, kind: type[Exception]) -> Callable[[F], F]:
+        """Have the decorated function answer where a handler raises `kind` or a subclass of it.
+
+        It is called with the request and the exception, and returns what a route's function returns; None
+        leaves the exception to the next handler that fits. The most specific class is asked first, and the
+        application in which it was raised before those it is mounted in. What nobody handles becomes problem
+        details (RFC 9457): an HTTPError its own, anything else a logged 500. The 404 and 405 of the router
+        are HTTPErrors. Raises TypeError for a class that is no Exception, ValueError for one that has a
+        handler.
         """
-        return _register(self._stop[per], hook, allow_async=per == "worker")
+        given: object = kind
+        if not (isinstance(given, type) and issubclass(given, Exception)):
+            raise TypeError(f"an exception handler is for a subclass of Exception, not {kind!r}")
 
-    def lifespan(self, function: Callable[[App], AsyncIterator[Any]]) -> Callable[[App], AsyncIterator[Any]]:
-        """Have an async generator of one `yield` surround each worker's life: before it start, after it stop."""
-        self._lifespans.append(contextlib.asynccontextmanager(function))
+        def decorate(function: F) -> F:
+            handler = Handler(function)
+            handler.check(f"the handler of {kind.__name__}", "request", "error")
+            if kind in self.exceptions:
+                raise ValueError(f"{kind.__name__} has a handler already: {self.exceptions[kind].name}")
+            self.exceptions[kind] = handler
+            return function
+
+        return decorate
+
+    # Starting and stopping
+
+    @overload
+    def on_start(self, function: F, /) -> F: ...
+    @overload
+    def on_start(self, function: None = None, /, *, per: Per = "worker") -> Callable[[F], F]: ...
+    def on_start(self, function: Callable[..., Any] | None = None, /, *, per: Per = "worker") -> Any:
+        """Have the decorated function called before the first request; see `pierhead.hooks` for the order.
+
+        In each worker, on its event loop, `async def` or `def`; or once per master, `def` only, in the
+        process that imported the application, before it forks the workers: it must leave no thread and no
+        event loop. It is called with the App if it takes an argument. What it raises is a failed start.
+        """
+        return self._hook("start", function, per)
+
+    @overload
+    def on_stop(self, function: F, /) -> F: ...
+    @overload
+    def on_stop(self, function: None = None, /, *, per: Per = "worker") -> Callable[[F], F]: ...
+    def on_stop(self, function: Callable[..., Any] | None = None, /, *, per: Per = "worker") -> Any:
+        """Have the decorated function called after the last request, the last defined first; see `on_start`.
+
+        Where the start fails it is called if everything defined before it had started.
+        """
+        return self._hook("stop", function, per)
+
+    def lifespan(self, function: F) -> F:
+        """Have an `async def` function with one `yield` surround the life of each worker.
+
+        What stands before the `yield` starts, what stands behind it stops. It is called with the App if it
+        takes an argument.
+        """
+        self.hooks.add_lifespan(function)
         return function
 
-    def start_master(self) -> None:
-        """Run the master's start hooks, of mounted applications too; what was started is stopped if one fails."""
-        with contextlib.ExitStack() as stack:
-            for app in self._tree():
-                for hook in app._start["master"]:
-                    hook()
-                stack.callback(app._stop_master)
-            stack.pop_all()
+    # Looking at it
 
-    def stop_master(self) -> None:
-        """Run the master's stop hooks, in reverse order."""
-        with contextlib.ExitStack() as stack:
-            for app in self._tree():
-                stack.callback(app._stop_master)
-
-    async def start(self) -> None:
-        """Run the worker's start hooks, of mounted applications too; what was started is stopped if one fails."""
-        async with contextlib.AsyncExitStack() as stack:
-            for app in self._tree():
-                for lifespan in app._lifespans:
-                    await stack.enter_async_context(lifespan(app))
-                for hook in app._start["worker"]:
-                    await _call(hook)
-                for hook in app._stop["worker"]:
-                    stack.push_async_callback(_call, hook)
-            self._running = stack.pop_all()
-
-    async def stop(self) -> None:
-        """Run the worker's stop hooks, in reverse order; one that fails does not keep the others from running."""
-        running, self._running = self._running, None
-        if running is not None:
-            await running.aclose()
-
-    def _tree(self) -> Iterator[App]:
-        """Yield this application and all that are mounted in it, each once."""
-        seen: set[int] = set()
-        todo = [self]
-        while todo:
-            app = todo.pop(0)
-            if id(app) not in seen:
-                seen.add(id(app))
+    def tree(self) -> Iterator[App]:
+        """Yield this application and all that are mounted in it, each once, this one first."""
+        seen: list[App] = []
+        waiting = [self]
+        while waiting:
+            app = waiting.pop(0)
+            if not any(app is known for known in seen):
+                seen.append(app)
+                waiting += [mount.app for mount in app.router.mounts]
                 yield app
-                todo += [mounted for _, mounted in app._mounts]
 
-    def _stop_master(self) -> None:
-        with contextlib.ExitStack() as stack:
-            for hook in self._stop["master"]:
-                stack.callback(hook)
+    def routes(self, prefix: str = "") -> list[Listed]:
+        """List what answers here, mounted applications included, in the order in which it is asked."""
+        listed = [self._listed(endpoint, prefix) for endpoint in self.before]
+        for route, methods in self.router.routes:
+            handler = route.handler
+            path = prefix + route.pattern.text
+            listed.append(Listed(path, methods, handler.name, handler.where, self.name))
+        for mount in self.router.mounts:
+            listed += mount.app.routes(prefix + mount.prefix)
+        return listed + [self._listed(endpoint, prefix) for endpoint in self.after]
 
-    # Answering
+    def __repr__(self) -> str:
+        return f"<App {self.name}>"
 
-    async def handle(self, request: Request) -> Response | None:
-        """Answer a request; None where nothing here is concerned.
+    def _hook(self, kind: Any, function: Any, per: Per) -> Any:
+        def decorate(function: F) -> F:
+            self.hooks.add(kind, per, function)
+            return function
 
-        Raises what handlers raise and no exception hook of this application takes.
-        """
-        request.app = self
-        try:
-            for endpoint in self._before:
-                response = await endpoint.respond(request)
-                if response is not None:
-                    return response
-            response = await self._route(request)
-            if response is not None:
-                return response
-            for endpoint in self._after:
-                response = await endpoint.respond(request)
-                if response is not None:
-                    return response
-        except Exception as error:
-            hook = self._hook_for(error)
-            if hook is None:
-                raise
-            request.app = self
-            return _response(await hook(request, error), hook)
-        return None
+        return decorate if function is None else decorate(function)
 
-    async def _route(self, request: Request) -> Response | None:
-        raw_path = request.raw_path
-        fixed = self._router.fixed(raw_path)
-        if fixed is not None:
-            handler = fixed.handlers.get(request.method)
-            if handler is not None:
-                response = _response(await handler(request), handler)
-                if response is not None:
-                    return response
-        for prefix, app in self._mounts:
-            if raw_path.startswith(prefix) and raw_path[len(prefix) : len(prefix) + 1] in {"", "/"}:
-                return await self._delegate(request, prefix, app)
-        if raw_path == "*":
-            return _allow({"GET", *METHODS}) if request.method == "OPTIONS" else None
-        return await self._match(request, raw_path)
-
-    async def _match(self, request: Request, raw_path: str) -> Response | None:
-        """Try all routes that match; 405 where some do, but none for the method."""
-        method = request.method
-        allowed: set[str] = set()
-        found = False
-        for match in self._router.matches(raw_path):
-            handler = match.handlers.get(method)
-            if handler is None and method == "HEAD":
-                handler = match.handlers.get("GET")
-            if handler is None:
-                allowed.update(match.handlers)
-                continue
-            found = True
-            request.params = match.params
-            response = _response(await handler(request, **match.params), handler)
-            if response is not None:
-                return response
-        if not allowed or found:
-            return None
-        if method == "OPTIONS":
-            return _allow(allowed)
-        raise HTTPError(
-            405,
-            f"{method} is not allowed here",
-            headers={"Allow": _allow(allowed).headers["Allow"]},
-        )
-
-    async def _delegate(self, request: Request, prefix: str, app: App) -> Response:
-        root_path, raw_path = request.root_path, request.raw_path
-        request.root_path = root_path + prefix
-        request.raw_path = raw_path[len(prefix) :] or "/"
-        response = await app.handle(request)
-        if response is None:
-            raise HTTPError(404, "there is nothing here")
-        return response
-
-    async def converse(self, socket: WebSocket) -> None:
-        """Handle a WebSocket: with the handler of its route, or by rejecting it with 404."""
-        request = socket.request
-        request.app = self
-        for prefix, app in self._mounts:
-            raw_path = request.raw_path
-            if raw_path.startswith(prefix) and raw_path[len(prefix) : len(prefix) + 1] in {"", "/"}:
-                request.root_path += prefix
-                request.raw_path = raw_path[len(prefix) :] or "/"
-                await app.converse(socket)
-                return
-        match = next(self._websockets.matches(request.raw_path), None)
-        if match is None:
-            await socket.reject(Response.problem(404, "there is no WebSocket here"))
-            return
-        request.params = match.params
-        await match.handlers[_WEBSOCKET](socket, **match.params)
-
-    def _hook_for(self, error: Exception) -> Callable[..., Any] | None:
-        for kind in type(error).__mro__:
-            hook = self._exceptions.get(kind)
-            if hook is not None:
-                return hook
-        return None
+    def _listed(self, endpoint: Endpoint, prefix: str) -> Listed:
+        handler = endpoint.handler
+        return Listed(prefix + "*", ("ANY",), handler.name, handler.where, self.name, endpoint.priority)
 
 
-class _Endpoint:
-    """A function that sees requests outside the router."""
-
-    def __init__(self, priority: int, when: When | None, handler: Handler) -> None:
-        self.priority = priority
-        self._when = when
-        self._handler = handler
-
-    async def respond(self, request: Request) -> Response | None:
-        """Call the function if it is concerned."""
-        if self._when is not None and not self._when(request):
-            return None
-        return _response(await self._handler(request), self._handler)
-
-
-def _awaitable(handler: Callable[..., Any]) -> Handler:
-    """Return a coroutine function as it is; any other is called in a thread, with the caller's context."""
-    if inspect.iscoroutinefunction(handler):
-        return handler
-
-    @functools.wraps(handler)
-    async def in_thread(*arguments: Any, **named: Any) -> Any:
-        return await asyncio.to_thread(handler, *arguments, **named)
-
-    return in_thread
-
-
-async def _call(hook: Callable[[], Any]) -> None:
-    """Call a start or stop hook; a plain one is called here, not in a thread: nothing else is running."""
-    result = hook()
-    if inspect.isawaitable(result):
-        await result
-
-
-def _response(result: Any, handler: Callable[..., Any]) -> Response | None:
-    """Turn what a handler returned into a Response; raises TypeError for what is none."""
-    if result is None or isinstance(result, Response):
-        return result
-    if isinstance(result, str):
-        return Response.text(result)
-    if isinstance(result, bytes):
-        return Response(result)
-    if isinstance(result, dict | list):
-        return Response.json(result)
-    raise TypeError(
-        f"{_name(handler)} returned {type(result).__name__}; a handler returns a Response, str, bytes, dict, "
-        "list, or None to pass the request on"
-    )
-
-
-def _allow(methods: set[str]) -> Response:
-    """Answer OPTIONS (RFC 9110, 9.3.7)."""
-    names = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
-    return Response.empty(headers={"Allow": ", ".join(sorted(names))})
-
-
-def _register(hooks: list[Callable[[], Any]], hook: F | None, *, allow_async: bool) -> Any:
-    def register(function: F) -> F:
-        if not allow_async and inspect.iscoroutinefunction(function):
-            raise TypeError(f"a master's hook is a plain function, {_name(function)} is 'async def'")
-        hooks.append(function)
-        return function
-
-    return register if hook is None else register(hook)
-
-
-def _check(handler: Callable[..., Any], path: str) -> None:
-    """Raise TypeError at once where every request would: for a parameter that the handler does not take."""
-    parameters = re.findall(r"\{([A-Za-z_][A-Za-z0-9_]*)", path)
-    try:
-        inspect.signature(handler).bind(None, **dict.fromkeys(parameters))
-    except TypeError as error:
-        wanted = ", ".join(["request", *parameters])
-        raise TypeError(f"{path}: {_name(handler)} is called with ({wanted}): {error}") from None
-
-
-def _name(handler: Callable[..., Any]) -> str:
-    return getattr(handler, "__qualname__", None) or repr(handler)
+def _methods(path: str, methods: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(methods, str):
+        raise TypeError(f"{path}: methods is a list such as [{methods!r}], not text")
+    names = tuple(dict.fromkeys(methods))
+    if not names:
+        raise ValueError(f"{path}: a route has at least one method")
+    for name in names:
+        if not _METHOD.fullmatch(name) or name != name.upper():
+            raise ValueError(
+                f"{path}: {name!r} is no method; methods are upper-case, such as {name.upper()!r}"
+            )
+    return names

@@ -1,112 +1,238 @@
-"""Loading: from the name of an application to the application, with errors that say what to do."""
+"""Loading: from the name of an application to the application, with errors that say where and what to do."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import difflib
 import importlib
-import importlib.util
+import inspect
+import linecache
+import os
 import sys
-import traceback
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
+from types import FrameType, ModuleType, TracebackType
+from typing import Any, TypeGuard
 
 from pierhead.app import App
 from pierhead.errors import LoadError
+from pierhead.interfaces.base import Application
 from pierhead.interfaces.native import NativeApplication
-
-if TYPE_CHECKING:
-    from pierhead.interfaces.base import Application
 
 __all__ = ["load"]
 
+_PROTOCOL = ("name", "start_master", "stop_master", "start", "stop", "respond", "converse")
 
-def load(name: str, *, factory: bool = False, app_dir: str | None = None, threads: int = 40) -> Application:
-    """Import the application `module:attribute`, or `path/file.py:attribute`, and wrap it for the server.
 
-    The attribute is `app` if left out; with `factory` it is called for the application. `app_dir` (default:
-    the current directory) is where modules are looked for first. Raises LoadError: with file and line of a
-    syntax error, with the traceback of an exception while importing, and with what there is in the place of
-    what is missing.
+def load(
+    reference: str, *, factory: bool = False, app_dir: str | os.PathLike[str] | None = None, threads: int = 40
+) -> Application:
+    """Import the application called `reference`: "module:attribute" or "path/file.py:attribute".
+
+    The attribute may be dotted, and with `factory` it is called, without arguments, for the application.
+    `app_dir`, by default the current directory, is where modules and relative paths are looked for first,
+    and stays in `sys.path` for what the application imports later. A file in a package is imported as a
+    module of that package. `threads` is how many `def` handlers run at once in a worker.
+
+    Raises LoadError that says what is wrong, in which file and line, and what to do; its cause, where there
+    is one, is the exception of the application.
     """
-    module_name, _, attribute = name.partition(":")
-    attribute = attribute or "app"
-    directory = str(Path(app_dir or ".").resolve())
-    if not Path(directory).is_dir():
-        raise LoadError(f"{name}: there is no directory {directory} (app_dir)")
-    if directory not in sys.path:
-        sys.path.insert(0, directory)
-    module = _import_file(name, module_name) if module_name.endswith(".py") else _import(name, module_name)
-    found: object = module
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            apps = [key for key, value in vars(module).items() if isinstance(value, App)]
-            hint = f"; it has: {', '.join(apps)}" if apps else "; no name in it is an App"
-            raise LoadError(f"{name}: module {module_name!r} has no attribute {attribute!r}{hint}")
-        found = getattr(found, part)
-    if factory:
-        if not callable(found):
-            raise LoadError(
-                f"{name}: {attribute!r} is not callable, so it is no factory: leave out --factory"
-            )
-        try:
-            found = found()
-        except Exception as error:
-            raise LoadError(f"{name}: the factory failed\n{_own_traceback(error)}") from error
-    if not isinstance(found, App):
-        hint = "; if it makes the application, add --factory" if callable(found) else ""
-        raise LoadError(f"{name}: {attribute!r} is {type(found).__name__}, not a pierhead.App{hint}")
-    return NativeApplication(found, threads=threads)
-
-
-def _import(name: str, module_name: str) -> ModuleType:
-    try:
-        return importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise LoadError(
-                f"{name}: there is no module {error.name!r}; looked in {sys.path[0]} first (--app-dir), then where "
-                "Python looks"
-            ) from None
+    module_name, _, attribute = reference.partition(":")
+    if reference.lower().endswith(".py") or not module_name or not attribute:
+        example = f"{module_name or 'app'}:app"
         raise LoadError(
-            f"{name}: it imports {error.name!r}, which is missing\n{_own_traceback(error)}"
+            f"{reference!r} does not name an application: write module:attribute or file.py:attribute, "
+            f"for example {example!r}"
+        )
+    directory = Path(app_dir or ".").resolve()
+    if not directory.is_dir():
+        raise LoadError(f"{reference}: there is no directory {directory} (app_dir) to load it from")
+    if module_name.lower().endswith(".py"):
+        module_name, directory = _locate(reference, directory / module_name)
+        module = _import(reference, module_name, directory)
+        _check_is_file(reference, module, directory)
+    elif "/" in module_name or "\\" in module_name:
+        raise LoadError(
+            f"{reference}: {module_name!r} is neither a module nor a file; write a file's path with its .py"
+        )
+    else:
+        module = _import(reference, module_name, directory)
+    found = _attribute(reference, module, attribute)
+    if factory:
+        found = _made(reference, attribute, found)
+    return _application(reference, attribute, found, factory=factory, threads=threads)
+
+
+def _locate(reference: str, file: Path) -> tuple[str, Path]:
+    """Return the name of the module that `file` is, and the directory that name is looked for in."""
+    if not file.is_file():
+        nearby = sorted(path.name for path in file.parent.glob("*.py"))
+        hint = f"; in {file.parent} there are: {', '.join(nearby)}" if nearby else ""
+        raise LoadError(f"{reference}: there is no file {file}{hint}")
+    file = file.resolve()
+    names = [] if file.name == "__init__.py" else [file.stem]
+    folder = file.parent
+    while (folder / "__init__.py").is_file():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    for name in names:
+        if not name.isidentifier():
+            raise LoadError(
+                f"{reference}: {name!r} cannot be imported: rename it to letters, digits and _ ({file})"
+            )
+    return ".".join(names), folder
+
+
+def _import(reference: str, name: str, directory: Path) -> ModuleType:
+    if sys.path[:1] != [str(directory)]:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(str(directory))
+        sys.path.insert(0, str(directory))
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(name)
+    except SystemExit as error:
+        raise LoadError(
+            f"{reference}: sys.exit({error.code!r}) was called while it was imported{_where(error)}; what "
+            "only a script does belongs under `if __name__ == '__main__':`"
         ) from error
     except Exception as error:
-        raise _failed(name, error) from error
+        if isinstance(error, ModuleNotFoundError) and not _innermost(error):
+            raise _no_module(reference, name, directory, error) from None
+        raise _failed(reference, "its import failed", error) from error
 
 
-def _import_file(name: str, file: str) -> ModuleType:
-    path = Path(file)
-    if not path.is_file():
-        raise LoadError(f"{name}: there is no file {path}")
-    if str(path.parent.resolve()) not in sys.path:
-        sys.path.insert(0, str(path.parent.resolve()))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+def _no_module(reference: str, name: str, directory: Path, error: ModuleNotFoundError) -> LoadError:
+    missing = error.name or name
+    message = f"{reference}: there is no module {missing!r} in {directory}, nor among the installed packages"
+    if "is not a package" in str(error):
+        return LoadError(f"{reference}: {str(error).replace('No module named', 'there is no module')}")
+    folder = directory.joinpath(*missing.split(".")[:-1])
+    nearby = sorted({path.stem for path in folder.glob("*.py")} - {"__init__"})
+    nearby += sorted(path.parent.name for path in folder.glob("*/__init__.py"))
+    close = difflib.get_close_matches(missing.rpartition(".")[2], nearby, 1)
+    if close:
+        return LoadError(f"{message}; did you mean {close[0]!r}?")
+    if nearby:
+        return LoadError(f"{message}; in {folder} there are: {', '.join(nearby[:10])}")
+    return LoadError(f"{message}; is {directory} the right directory (app_dir)?")
+
+
+def _check_is_file(reference: str, module: ModuleType, directory: Path) -> None:
+    """Raise LoadError where another module of that name was imported instead of the file."""
+    actual = getattr(module, "__file__", None)
+    if actual is None or not Path(actual).resolve().is_relative_to(directory):
+        raise LoadError(
+            f"{reference}: another module is called {module.__name__!r} already "
+            f"({actual or 'a part of Python'}); rename the file"
+        )
+
+
+def _attribute(reference: str, module: ModuleType, attribute: str) -> Any:
+    found: Any = module
+    path = module.__name__
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise LoadError(
+                f"{reference}: {path!r} has no attribute {name!r}{_candidates(found, name)}"
+            ) from None
+        path = f"{path}.{name}"
+    return found
+
+
+def _candidates(holder: object, name: str) -> str:
+    members = (
+        {key: value for key, value in vars(holder).items() if not key.startswith("_")}
+        if (hasattr(holder, "__dict__"))
+        else {}
+    )
+    apps = [key for key, value in members.items() if isinstance(value, App) or _is_application(value)]
+    close = difflib.get_close_matches(name, members, 1)
+    if apps:
+        return f"; it has: {', '.join(apps)}"
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return "; define it there: app = App()"
+
+
+def _made(reference: str, attribute: str, factory: Any) -> Any:
+    """Call a factory."""
+    if isinstance(factory, App) or not callable(factory):
+        raise LoadError(
+            f"{reference}: {attribute!r} is {_kind(factory)}, which is no factory; leave out --factory"
+        )
+    if inspect.iscoroutinefunction(factory):
+        raise LoadError(
+            f"{reference}: the factory {attribute!r} is `async def`; a factory is a `def` function"
+        )
     try:
-        spec.loader.exec_module(module)
+        return factory()
     except Exception as error:
-        raise _failed(name, error) from error
-    return module
+        raise _failed(reference, f"the factory {attribute!r} failed", error) from error
 
 
-def _failed(name: str, error: Exception) -> LoadError:
-    if isinstance(error, SyntaxError):
-        return LoadError(f"{name}: {error.filename}, line {error.lineno}: {error.msg}")
-    return LoadError(f"{name}: the import failed\n{_own_traceback(error)}")
+def _application(reference: str, attribute: str, found: Any, *, factory: bool, threads: int) -> Application:
+    if isinstance(found, App):
+        return NativeApplication(found, threads=threads)
+    if _is_application(found):
+        return found
+    if factory:
+        raise LoadError(f"{reference}: the factory {attribute!r} returned {_kind(found)}, not a pierhead.App")
+    fix = ""
+    if asyncio.iscoroutine(found):
+        found.close()
+    elif inspect.isroutine(found):
+        fix = "; if it makes the application, add --factory"
+    elif isinstance(found, type) and issubclass(found, App):
+        fix = f"; make one of it: app = {found.__name__}()"
+    raise LoadError(f"{reference}: {attribute!r} is {_kind(found)}, not a pierhead.App{fix}")
 
 
-def _own_traceback(error: Exception) -> str:
-    """Return the traceback without the frames of the import system and of this module."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        frame
-        for frame in frames
-        if frame.filename != __file__
-        and not frame.filename.startswith("<frozen importlib")
-        and "importlib/__init__" not in frame.filename.replace("\\", "/")
-    ]
-    lines = traceback.format_list(own) + traceback.format_exception_only(error)
-    return "Traceback (most recent call last):\n" + "".join(lines).rstrip()
+def _is_application(found: object) -> TypeGuard[Application]:
+    return not isinstance(found, type) and all(hasattr(found, name) for name in _PROTOCOL)
+
+
+def _kind(value: object) -> str:
+    if inspect.isroutine(value):
+        return "a function"
+    if isinstance(value, type):
+        return f"the class {value.__module__}.{value.__qualname__}"
+    if inspect.ismodule(value):
+        return f"the module {value.__name__}"
+    return f"a {type(value).__module__}.{type(value).__qualname__}".replace("builtins.", "")
+
+
+def _failed(reference: str, what: str, error: Exception) -> LoadError:
+    if isinstance(error, SyntaxError) and error.filename:
+        line = f"\n    {error.text.strip()}" if error.text else ""
+        return LoadError(
+            f"{reference}: {type(error).__name__} in {error.filename}, line {error.lineno}: {error.msg}{line}"
+        )
+    fix = ""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        fix = f"; install the package that has {error.name.partition('.')[0]!r}, or correct the import"
+    reason = str(error) or "without a message"
+    return LoadError(f"{reference}: {what}{_where(error)}: {type(error).__name__}: {reason}{fix}")
+
+
+def _where(error: BaseException) -> str:
+    place = _innermost(error)
+    if place is None:
+        return ""
+    frame, line = place
+    text = linecache.getline(frame.f_code.co_filename, line).strip()
+    return f" in {frame.f_code.co_filename}, line {line}" + (f" ({text})" if text else "")
+
+
+def _innermost(error: BaseException) -> tuple[FrameType, int] | None:
+    """Return the last frame and line of the traceback that is no part of importing; None where all are."""
+    trace: TracebackType | None = error.__traceback__
+    found = None
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if file != __file__ and not file.startswith("<frozen importlib") and file != importlib.__file__:
+            found = trace.tb_frame, trace.tb_lineno
+        trace = trace.tb_next
+    return found

@@ -1,0 +1,21 @@
+"""Routing: typed path patterns, and the tree that finds the handler of a path."""
+
+from __future__ import annotations
+
+from pierhead.routing.converters import Converter, Converters
+from pierhead.routing.handlers import Handler
+from pierhead.routing.patterns import Pattern, parse_pattern
+from pierhead.routing.router import Match, Mount, Route, Router, Routes
+
+__all__ = [
+    "Converter",
+    "Converters",
+    "Handler",
+    "Match",
+    "Mount",
+    "Pattern",
+    "Route",
+    "Router",
+    "Routes",
+    "parse_pattern",
+]

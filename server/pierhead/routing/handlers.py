@@ -1,0 +1,112 @@
+"""Handlers: the functions an application is made of, checked when defined and not first when called.
+
+Also what their results mean: see `to_response`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pierhead.messages.response import Response
+
+__all__ = ["Handler", "accepts_argument", "to_response"]
+
+
+class Handler:
+    """A function or other callable, and how it is called: awaited, or in a thread."""
+
+    __slots__ = ("call", "is_async")
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        if not callable(call):
+            raise TypeError(f"a handler is a function, not {type(call).__name__}")
+        plain = inspect.isroutine(call) or isinstance(call, functools.partial)
+        target: Any = call if plain else type(call).__call__
+        if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
+            raise TypeError(
+                f"{describe(call)} yields; a handler returns: give a generator to Response.stream(...)"
+            )
+        self.call = call
+        self.is_async = inspect.iscoroutinefunction(target)
+
+    @property
+    def name(self) -> str:
+        """What messages call it: module and qualified name."""
+        return describe(self.call)
+
+    @property
+    def where(self) -> str:
+        """File and line of its definition, "" where they are not known."""
+        try:
+            code = inspect.unwrap(_function(self.call)).__code__
+        except (AttributeError, ValueError):
+            return ""
+        return f"{code.co_filename}:{code.co_firstlineno}"
+
+    def check(self, what: str, *positional: str, named: Iterable[str] = ()) -> None:
+        """Raise TypeError unless it can be called with these arguments; `what` it is called for."""
+        try:
+            signature = inspect.signature(self.call)
+        except (TypeError, ValueError):  # written in C: nobody knows before it is called
+            return
+        names = tuple(named)
+        clash = [name for name in names if name in list(signature.parameters)[: len(positional)]]
+        try:
+            if clash:
+                raise TypeError(f"the parameter {clash[0]!r} would be given twice")
+            signature.bind(*positional, **dict.fromkeys(names))
+        except TypeError as error:
+            arguments = ", ".join([*positional, *(f"{name}=..." for name in names)])
+            raise TypeError(
+                f"{what}: {self.name} cannot be called with ({arguments}): {error} ({self.where})"
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"<Handler {self.name}>"
+
+
+def describe(call: Callable[..., Any]) -> str:
+    """Return module and qualified name of a callable, or the best there is."""
+    function = _function(call)
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{getattr(function, '__module__', None) or '?'}.{name}"
+
+
+def _function(call: Any) -> Any:
+    while isinstance(call, functools.partial):
+        call = call.func
+    return call
+
+
+def accepts_argument(call: Callable[..., Any]) -> bool:
+    """Tell whether a function requires one positional argument or can take it."""
+    try:
+        inspect.signature(call).bind(None)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def to_response(result: Any, handler: Handler) -> Response:
+    """Make a response of what a handler returned.
+
+    A Response stays as it is, `str` becomes text, `bytes` octets, `dict` and `list` become JSON. Raises
+    TypeError for anything else, and what `Response.json` raises.
+    """
+    if isinstance(result, Response):
+        return result
+    if isinstance(result, dict | list):
+        return Response.json(result)
+    if isinstance(result, str):
+        return Response.text(result)
+    if isinstance(result, bytes):
+        return Response(result)
+    fix = "return a Response, str, bytes, dict or list, or None to pass the request on"
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        fix = "it wraps an `async def` function: make the wrapper `async def` too and await it there"
+    raise TypeError(f"{handler.name} returned {type(result).__name__}; {fix} ({handler.where})")

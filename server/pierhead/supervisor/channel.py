@@ -1,0 +1,65 @@
+"""The control channel between two processes: JSON objects, one a line, over a socket pair.
+
+Its end says that the other process is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from typing import Any
+
+__all__ = ["Channel"]
+
+
+class Channel:
+    """One end of a control channel."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        self._buffer = b""
+
+    @classmethod
+    def pair(cls) -> tuple[Channel, Channel]:
+        """Return both ends of a new channel."""
+        one, other = socket.socketpair()
+        return cls(one), cls(other)
+
+    @classmethod
+    def from_fd(cls, fd: int) -> Channel:
+        """Take over an inherited end."""
+        return cls(socket.socket(fileno=fd))
+
+    def fileno(self) -> int:
+        """Return the descriptor, for selectors."""
+        return self._socket.fileno()
+
+    def send(self, **message: Any) -> None:
+        """Send a message; does nothing where the other process is gone."""
+        with contextlib.suppress(OSError):
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def receive(self) -> list[dict[str, Any]] | None:
+        """Return the whole messages that have come, at least by waiting for bytes; None at the end."""
+        try:
+            data = self._socket.recv(65536)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            return None
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def receive_one(self) -> dict[str, Any] | None:
+        """Wait for one message; None at the end."""
+        while (messages := self.receive()) is not None:
+            if messages:
+                return messages[0]
+        return None
+
+    def close(self) -> None:
+        """Close this end."""
+        self._socket.close()

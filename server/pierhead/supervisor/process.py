@@ -1,0 +1,55 @@
+"""Facts about processes: how they ended, who they are."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+
+__all__ = ["describe_exit", "drop_privileges", "reap"]
+
+
+def describe_exit(status: int) -> str:
+    """Say how a process ended, from its wait status."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"was killed by {name}"
+
+
+def reap() -> Iterator[tuple[int, int]]:
+    """Yield (pid, wait status) of every child that ended: as process 1, adopted ones too."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status
+
+
+def drop_privileges(settings: Settings) -> None:
+    """Become `user` and `group`, and set `umask`, where they are set; raises LookupError for unknown names."""
+    if settings.umask is not None:
+        os.umask(settings.umask)
+    if not settings.user and not settings.group:
+        return
+    user = pwd.getpwnam(settings.user) if settings.user else None
+    group = grp.getgrnam(settings.group).gr_gid if settings.group else user.pw_gid if user else os.getgid()
+    if user is not None and os.geteuid() == 0:
+        os.initgroups(user.pw_name, group)
+    os.setgid(group)
+    if user is not None:
+        os.setuid(user.pw_uid)
+        os.environ["HOME"] = user.pw_dir

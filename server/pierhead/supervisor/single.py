@@ -1,0 +1,82 @@
+"""One process, no master: for systems without fork, and for `pierhead.Server` in a program of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pierhead import log
+from pierhead.errors import LoadError
+from pierhead.interfaces.load import load
+from pierhead.supervisor.listeners import BindError, bind, listener_url, parse_listener, unlink
+from pierhead.supervisor.worker import START_FAILED, StartFailedError, new_loop, serve_until
+
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+    from pierhead.interfaces.base import Application
+
+__all__ = ["run_application", "run_single"]
+
+logger = logging.getLogger("pierhead.single")
+
+
+def run_single(settings: Settings) -> int:
+    """Load the application and serve it in this process; returns the exit code."""
+    log.configure(settings)
+    try:
+        application = load(
+            settings.app, factory=settings.factory, app_dir=settings.app_dir, threads=settings.threads
+        )
+    except LoadError as error:
+        logger.error("cannot serve %s\n%s", settings.app, error)
+        return START_FAILED
+    return run_application(application, settings)
+
+
+def run_application(application: Application, settings: Settings) -> int:
+    """Serve an application in this process until SIGINT or SIGTERM; returns the exit code."""
+    sockets: list[socket.socket] = []
+    try:
+        for url in settings.listen:
+            sockets.append(bind(parse_listener(url), settings.backlog))
+        application.start_master()
+        try:
+            with asyncio.Runner(loop_factory=lambda: new_loop(settings.loop)) as runner:
+                runner.run(_serve(application, settings, sockets))
+        finally:
+            application.stop_master()
+    except BindError as error:
+        print(f"pierhead: {error}", file=sys.stderr)
+        return 4
+    except StartFailedError as error:
+        logger.error("the application did not start\n%s", error)
+        return START_FAILED
+    finally:
+        for bound in sockets:
+            unlink(bound)
+            bound.close()
+    return 0
+
+
+async def _serve(application: Application, settings: Settings, sockets: Sequence[socket.socket]) -> None:
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[bool] = loop.create_future()
+
+    def leave(*_: object) -> None:
+        if not stop.done():
+            stop.set_result(True)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, leave)
+
+    def ready() -> None:
+        logger.info("ready on %s (one process)", ", ".join(listener_url(bound) for bound in sockets))
+
+    await serve_until(stop, application, settings, sockets, ready)

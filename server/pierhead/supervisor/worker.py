@@ -1,0 +1,143 @@
+"""A worker: one process with one event loop that serves requests until it is told to leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pierhead.accesslog import AccessLog
+from pierhead.health import Health
+from pierhead.transports.server import Server
+
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+    from pierhead.interfaces.base import Application
+    from pierhead.supervisor.channel import Channel
+
+__all__ = ["START_FAILED", "new_loop", "run_worker", "serve_until"]
+
+START_FAILED = 3
+"""Exit code of a worker whose application did not start."""
+
+logger = logging.getLogger("pierhead.worker")
+
+
+def new_loop(kind: str) -> asyncio.AbstractEventLoop:
+    """Return an event loop: `uvloop`, `asyncio`, or with `auto` uvloop where it is installed."""
+    if kind != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if kind == "uvloop":
+                raise
+        else:
+            return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
+
+
+def run_worker(
+    application: Application, settings: Settings, sockets: Sequence[socket.socket], channel: Channel
+) -> NoReturn:
+    """Serve in this forked process and exit: 0 after draining, 3 if the application did not start, 1 else.
+
+    On the channel it says `ready` or `failed`, and hears `drain` (`going_away`: whether the server stops or
+    restarts). SIGTERM drains as well, a second one exits at once; the channel's end means that the parent is
+    gone, and drains.
+    """
+    code = 1
+    try:
+        with asyncio.Runner(loop_factory=lambda: new_loop(settings.loop)) as runner:
+            code = runner.run(_work(application, settings, sockets, channel))
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)  # not through the frames and exit handlers of the process this one was forked from
+    except BaseException:
+        logger.critical("worker failed", exc_info=True)
+    finally:
+        os._exit(code)
+
+
+async def _work(
+    application: Application, settings: Settings, sockets: Sequence[socket.socket], channel: Channel
+) -> int:
+    stop: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+
+    def leave(going_away: bool) -> None:
+        if not stop.done():
+            stop.set_result(going_away)
+
+    def terminate() -> None:
+        if stop.done():
+            os._exit(1)  # asked twice
+        leave(True)
+
+    def hear() -> None:
+        messages = channel.receive()
+        if messages is None:
+            loop.remove_reader(channel.fileno())
+            leave(True)
+            return
+        for message in messages:
+            leave(bool(message.get("going_away", True)))
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    loop.add_reader(channel.fileno(), hear)
+
+    def ready() -> None:
+        channel.send(ready=True)
+
+    try:
+        cut = await serve_until(stop, application, settings, sockets, ready)
+    except StartFailedError as error:
+        channel.send(failed=str(error))
+        return START_FAILED
+    if cut:
+        logger.warning("cut %d connections that did not finish in drain_timeout_s", cut)
+    return 0
+
+
+class StartFailedError(Exception):
+    """The application's start hooks raised; the message is the traceback."""
+
+
+async def serve_until(
+    stop: asyncio.Future[bool],
+    application: Application,
+    settings: Settings,
+    sockets: Sequence[socket.socket],
+    ready: Any,
+) -> int:
+    """Serve, call `ready`, and drain once `stop` is set; returns how many connections had to be cut.
+
+    `stop`'s result says whether the server goes away (True) or restarts. Raises StartFailedError.
+    """
+    access_log = AccessLog(settings)
+    server: Server
+    health = Health(application, lambda: server.ready, settings.health_path, settings.ready_path)
+    server = Server(health, settings, access_log=access_log)
+    try:
+        async with asyncio.timeout(settings.start_timeout_s or None):
+            await server.serve(sockets)
+    except BaseException as error:
+        text = "".join(traceback.format_exception(error)).rstrip()
+        if isinstance(error, TimeoutError):
+            text = f"the application did not start within start_timeout_s={settings.start_timeout_s:g}"
+        raise StartFailedError(text) from error
+    ready()
+    try:
+        going_away = await stop
+        return await server.drain(settings.drain_timeout_s, going_away=going_away)
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(settings.drain_timeout_s or None):
+                await server.close()
+        access_log.close()

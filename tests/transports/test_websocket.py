@@ -68,10 +68,16 @@ def test_text_and_binary_are_echoed(app: App) -> None:
 
 
 def test_frames_sent_right_behind_the_handshake_are_not_lost(app: App) -> None:
-    answer = handle_raw(app, OPENING + HELLO + CLOSE)
-    head, _, frames = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
-    assert frames == b"\x81\x05hello\x88\x02" + struct.pack("!H", 1000)
+    with Client(app) as client:
+        transport = client._call(client._connect())
+        client._do(transport.send, OPENING + HELLO)
+        answer = b""
+        while not answer.endswith(b"\x81\x05hello"):
+            answer += client._call(transport.receive())
+        assert answer.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+        client._do(transport.send, CLOSE)
+        assert client._call(transport.receive()) == b"\x88\x02" + struct.pack("!H", 1000)
+        assert client._call(transport.receive()) == b""
     assert app.state.closed == [(1000, "")]
 
 
@@ -108,7 +114,7 @@ def test_a_handler_that_fails_closes_with_1011(app: App, caplog: pytest.LogCaptu
 
 
 def test_a_peer_that_vanishes_is_1006(app: App) -> None:
-    handle_raw(app, OPENING + HELLO)
+    handle_raw(app, OPENING)
     assert app.state.closed == [(1006, "the peer closed the connection")]
 
 

@@ -52,6 +52,11 @@ class IncomingBody:
         """When a wait for the next piece fails with 408; infinite while nobody waits."""
 
     @property
+    def failed(self) -> bool:
+        """Whether the body will never be complete."""
+        return self._error is not None
+
+    @property
     def full(self) -> bool:
         """Whether the client should wait before it sends more."""
         return self.buffered_bytes >= HIGH_WATER_BYTES

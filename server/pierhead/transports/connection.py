@@ -43,6 +43,7 @@ class _Phase(enum.Enum):
     HEAD = "the rest of a request head"
     HANDLER = "the application's response"
     SENDING = "nothing: the response is on its way"
+    REST = "the rest of a body nobody reads"
     LINGER = "the client to close"
 
 
@@ -156,7 +157,7 @@ class HttpConnection(asyncio.Protocol):
             return
         head = exchange.head
         waits_for_100 = head.expect_continue and not exchange.continued
-        if waits_for_100 or head.framing is Framing.CHUNKED or head.length > _DRAINED_BODY_BYTES:
+        if self._body.failed or waits_for_100 or head.framing is Framing.CHUNKED or head.length > _DRAINED_BODY_BYTES:
             self.codec.close_after_response()
 
     def answered(self) -> None:
@@ -174,6 +175,7 @@ class HttpConnection(asyncio.Protocol):
             self._dispatch(self.codec.next_request())
         elif self._body is not None:
             self._body.discard()  # End will follow
+            self._wait_for(_Phase.REST, self.server.settings.body_timeout_s)
             self._update_reading()
 
     def abort(self) -> None:
@@ -182,13 +184,16 @@ class HttpConnection(asyncio.Protocol):
         if not self.lost:
             self.transport.abort()
 
-    def upgrade(self, websocket: WebSocketShell) -> bytes:
-        """Give the bytes that follow to a WebSocket; returns those already read."""
+    def upgrade(self, websocket: WebSocketShell) -> None:
+        """Give a WebSocket the bytes that follow, and those already read."""
         self.websocket = websocket
         self._wait_for(_Phase.SENDING, math.inf)
         ahead = self.codec.switch()
         self.set_reading(True)
-        return ahead
+        if ahead:
+            websocket.data_received(ahead)
+        if self._eof:
+            websocket.eof_received()
 
     def set_reading(self, wanted: bool) -> None:
         """Read from the client, or leave its bytes to the kernel, so that it has to wait."""
@@ -232,6 +237,8 @@ class HttpConnection(asyncio.Protocol):
             self.websocket.go_away(close_code)
         elif self._exchange is not None:
             self.codec.close_after_response()
+            if self._exchange.done:
+                self.transport.close()
             self._exchange.wind_down()
         elif self._phase in {_Phase.FIRST_BYTE, _Phase.IDLE}:
             self._wait_for(self._phase, _LATE_REQUEST_GRACE_S)

@@ -167,9 +167,7 @@ class WebSocketShell:
         self._exchange.accepted()
         connection.transport.write(response)
         self._heard()
-        ahead = connection.upgrade(self)
-        if ahead:
-            self.data_received(ahead)
+        connection.upgrade(self)
         if connection.server.draining:
             self.go_away(connection.server.close_code)
 

@@ -1,0 +1,120 @@
+r"""The access log: a line for each response, which nothing in a request can forge, split or hold up.
+
+text: the combined format, and the seconds it took and the request id:
+
+    127.0.0.1 - ada [21/Nov/2026:08:41:21 +0000] "GET /users HTTP/1.1" 200 45 "-" "curl/8.5.0" 0.000412 9f2c
+
+json: an object a line. Queries are left out, of the target and of the referrer: they hold what should not be
+in logs. What is not printable ASCII, a quotation mark or a backslash is escaped (\xhh; in JSON \u00hh).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from json.encoder import encode_basestring_ascii as _quoted
+from typing import TYPE_CHECKING
+
+from pierhead.output import LogOutput
+
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+    from pierhead.messages.request import Request
+
+__all__ = ["AccessLog"]
+
+_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
+_UNSAFE_WORD = re.compile(r"[^!#-\[\]-~]")
+# How many characters of each there is room for; a whole line fits in LINE_LIMIT_BYTES of the output.
+_CLIENT, _USER, _METHOD, _TARGET, _REFERRER, _AGENT, _ID = 128, 128, 32, 2048, 512, 512, 128
+
+
+class AccessLog:
+    """Writes the log that `settings.access_log` and `.access_log_format` ask for.
+
+    Raises OSError where its file cannot be opened. `record` needs a running event loop, and costs no write:
+    the lines of one turn of the loop leave together.
+    """
+
+    def __init__(self, settings: Settings, output: LogOutput | None = None) -> None:
+        self._output = output
+        if output is None and settings.access_log != "off":
+            self._output = LogOutput(settings.access_log)
+        self._json = settings.access_log_format == "json"
+        self._second = 0
+        self._stamp = ""
+
+    def record(self, request: Request | None, status: int, body_bytes: int, duration_s: float) -> None:
+        """Log one response: to `request`, or to what was refused before it was one (None)."""
+        if self._output is None:
+            return
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            form = "%Y-%m-%dT%H:%M:%SZ" if self._json else "%d/%b/%Y:%H:%M:%S +0000"
+            self._stamp = time.strftime(form, time.gmtime(second))
+        line = self._json_line if self._json else self._text_line
+        self._output.write(line(request, status, body_bytes, duration_s).encode("ascii"))
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._output is not None:
+            self._output.close()
+
+    def _text_line(self, request: Request | None, status: int, body_bytes: int, duration_s: float) -> str:
+        if request is None:
+            return f'- - - [{self._stamp}] "-" {status} {body_bytes} "-" "-" {duration_s:.6f} -\n'
+        client, target, user, referrer, agent = _facts(request)
+        return (
+            f"{_word(client, _CLIENT)} - {_word(user, _USER)} [{self._stamp}] "
+            f'"{_word(request.method, _METHOD)} {_word(target, _TARGET)} HTTP/{request.http_version}" '
+            f'{status} {body_bytes} "{_text(referrer, _REFERRER)}" "{_text(agent, _AGENT)}" '
+            f"{duration_s:.6f} {_word(request.id, _ID)}\n"
+        )
+
+    def _json_line(self, request: Request | None, status: int, body_bytes: int, duration_s: float) -> str:
+        result = f'"status":{status},"bytes":{body_bytes},"duration_s":{duration_s:.6f}'
+        if request is None:
+            return f'{{"time":"{self._stamp}",{result}}}\n'
+        client, target, user, referrer, agent = _facts(request)
+        return (
+            f'{{"time":"{self._stamp}","client":{_string(client, _CLIENT)},"user":{_string(user, _USER)},'
+            f'"method":{_string(request.method, _METHOD)},"path":{_string(target, _TARGET)},'
+            f'"protocol":"HTTP/{request.http_version}",{result},"referrer":{_string(referrer, _REFERRER)},'
+            f'"user_agent":{_string(agent, _AGENT)},"request_id":{_string(request.id, _ID)}}}\n'
+        )
+
+
+def _facts(request: Request) -> tuple[str, str, str, str, str]:
+    """Return client, target, user name, referrer and user agent, "" for what there is not."""
+    user = referrer = agent = ""
+    for name, value in request.headers.raw:
+        size = len(name)
+        if size == 10 and name.lower() == b"user-agent":
+            agent = value.decode("latin-1")
+        elif size == 7 and name.lower() == b"referer":
+            referrer = value.decode("latin-1").partition("?")[0]
+        elif size == 13 and name.lower() == b"authorization" and request.basic_auth is not None:
+            user = request.basic_auth.username
+    client = request.client.host if request.client is not None else ""
+    return client, request.target.partition("?")[0], user, referrer, agent
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+def _text(value: str, most: int) -> str:
+    return _UNSAFE.sub(_escape, value)[:most] if value else "-"
+
+
+def _word(value: str, most: int) -> str:
+    """Escape what stands without quotation marks: blanks as well."""
+    return _UNSAFE_WORD.sub(_escape, value)[:most] if value else "-"
+
+
+def _string(value: str, most: int) -> str:
+    quoted = _quoted(value[:most])
+    # An escape takes 12 characters at most, and none may be cut in two.
+    return quoted if len(quoted) <= most + 2 else _quoted(value[: most // 12])

@@ -1,0 +1,218 @@
+"""Who really asked: what trusted proxies say about the client, and nothing of what others claim.
+
+One code path reads Forwarded (RFC 7239) and X-Forwarded-For, -Proto, -Host, -Port, -Prefix and X-Real-IP.
+A peer that is no trusted proxy has these fields removed from its requests, in any spelling. `Proxy` is always
+removed: programs that get headers as variables would take it for HTTP_PROXY.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from pierhead.config.networks import parse_networks
+from pierhead.messages.request import Address
+from pierhead.protocols.http1.grammar import AUTHORITY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pierhead.config import Settings
+    from pierhead.messages.headers import Headers
+    from pierhead.messages.request import Request
+
+__all__ = ["Forwarding"]
+
+_FORWARDING_NAME = re.compile(rb"(?:x[-_])?forwarded(?:[-_].*)?|x[-_]real[-_].*|proxy", re.IGNORECASE)
+_PROXY_NAME = re.compile(rb"proxy", re.IGNORECASE)
+_X_FIELDS = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port")
+_X_FAMILY = (*_X_FIELDS, "X-Forwarded-Prefix", "X-Real-IP")
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+_NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?")
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%]+)*+/?")
+# A value that should be quoted (RFC 7239, 4) but often is not, as in for=192.0.2.1:80, is taken as well.
+_PAIR = re.compile(
+    r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,\"]*))[ \t]*(;|,|$)"
+)
+_CACHED_PEERS = 4096
+
+
+class _Facts(NamedTuple):
+    """What a proxy says; None where it says nothing that can be used."""
+
+    client: Address | None = None
+    scheme: str | None = None
+    host: str | None = None
+    port: int | None = None
+    prefix: str | None = None
+
+
+class Forwarding:
+    """Applies what `settings.trusted_proxies` say about the clients they forward for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._networks = parse_networks(settings.trusted_proxies)
+        words = set(settings.trusted_proxies)
+        # Who may connect to a unix socket is decided by the modes of its file; it never leaves the machine.
+        self._trusts_unix = bool(words & {"loopback", "private", "all"})
+        self._known: dict[str, bool] = {}
+
+    def trusts(self, peer: Address) -> bool:
+        """Tell whether `peer` is a trusted proxy."""
+        host = peer.host
+        known = self._known.get(host)
+        if known is None:
+            if len(self._known) >= _CACHED_PEERS:
+                self._known.clear()
+            known = self._known[host] = self._looks_trusted(host)
+        return known
+
+    def apply(self, request: Request, section: bytes | None = None) -> None:
+        """Correct `request` by what a trusted peer says, or remove what another one claims.
+
+        It may change client, scheme, server port, root path, and the Host field. `section` is the header
+        section as received: without any of the fields in it nothing is split and nothing done.
+        """
+        if section is not None:
+            lower = section.lower()
+            if not (b"forwarded" in lower or b"x-real" in lower or b"x_real" in lower or b"proxy:" in lower):
+                return
+        headers = request.headers
+        if request.client is None or not self.trusts(request.client):
+            headers.raw[:] = [line for line in headers.raw if not _FORWARDING_NAME.fullmatch(line[0])]
+            return
+        headers.raw[:] = [line for line in headers.raw if not _PROXY_NAME.fullmatch(line[0])]
+        facts = self._facts(headers)
+        if facts.client is not None:
+            request.client = facts.client
+        if facts.scheme is not None:
+            request.scheme = facts.scheme
+        if facts.port is not None and request.server is not None:
+            # Never added to a host: the one the client named has the port the client used, and behind
+            # published ports and load balancers the proxy's own is another one.
+            request.server = Address(request.server.host, facts.port)
+        if facts.host is not None:
+            headers["Host"] = facts.host
+        if facts.prefix is not None:
+            request.root_path = facts.prefix
+
+    def _facts(self, headers: Headers) -> _Facts:
+        """Read both families of fields.
+
+        Where a request has both, most likely one is the proxy's and the other the client's own, which the
+        proxy passed on. Which is which cannot be seen, so only that counts in which they agree.
+        """
+        has_standard = "Forwarded" in headers
+        has_x = any(name in headers for name in _X_FAMILY)
+        if not has_standard:
+            return self._x_facts(headers)
+        standard = self._standard_facts(headers["Forwarded"])
+        if not has_x:
+            return standard
+        other = self._x_facts(headers)
+        same_client = standard.client and other.client and standard.client.host == other.client.host
+        return _Facts(
+            client=standard.client if same_client else None,
+            scheme=standard.scheme if standard.scheme == other.scheme else None,
+            host=standard.host if standard.host == other.host else None,
+        )
+
+    def _x_facts(self, headers: Headers) -> _Facts:
+        chain, scheme, host, port = (_split(headers.get(name)) for name in _X_FIELDS)
+        client, hops = self._walk(chain or _split(headers.get("X-Real-IP")))
+        port_text = _pick(port, hops)
+        return _Facts(
+            client=client,
+            scheme=_SCHEMES.get(_pick(scheme, hops).lower()),
+            host=_host(_pick(host, hops)),
+            port=int(port_text) if re.fullmatch("[0-9]{1,5}", port_text) else None,
+            prefix=_prefix(_pick(_split(headers.get("X-Forwarded-Prefix")), hops)),
+        )
+
+    def _standard_facts(self, value: str) -> _Facts:
+        elements = _elements(value)
+        if not elements:
+            return _Facts()
+        client, hops = self._walk([element.get("for", "unknown") for element in elements])
+        element = elements[-1 - hops]
+        return _Facts(
+            client=client,
+            scheme=_SCHEMES.get(element.get("proto", "").lower()),
+            host=_host(element.get("host", "")),
+        )
+
+    def _walk(self, chain: Sequence[str]) -> tuple[Address | None, int]:
+        """Go from the nearest hop to the client: past trusted proxies, up to the first that is none.
+
+        Returns its address, and how many hops from the right it stands. What stands left of it was there
+        already when it sent the request, so it may be invented. "unknown" and invented names end the way.
+        """
+        client, hops = None, 0
+        for position, node in enumerate(reversed(chain)):
+            address = _node(node)
+            if address is None:
+                break
+            client, hops = address, position
+            if not self.trusts(address):
+                break
+        return client, hops
+
+    def _looks_trusted(self, host: str) -> bool:
+        if host.startswith("unix:"):
+            return self._trusts_unix
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._networks)
+
+
+def _split(value: str | None) -> list[str]:
+    return [part.strip() for part in value.split(",")] if value else []
+
+
+def _pick(values: Sequence[str], hops: int) -> str:
+    """Return the value of the hop that the client was found at: a list has one for each, from the right."""
+    return values[-1 - min(hops, len(values) - 1)] if values else ""
+
+
+def _node(text: str) -> Address | None:
+    """Read an address, with or without a port (RFC 7239, 6); None for "unknown" and invented names."""
+    port = None
+    if match := _NODE.fullmatch(text):
+        text = match[1] or match[2]
+        port = int(match[3]) if match[3] else None
+    try:
+        return Address(str(ipaddress.ip_address(text)), port)
+    except ValueError:
+        return None
+
+
+def _host(text: str) -> str | None:
+    return text if text and AUTHORITY.fullmatch(text.encode("latin-1", "replace")) else None
+
+
+def _prefix(text: str) -> str | None:
+    """Check a path prefix: none that would make links of it point to another host or elsewhere."""
+    if not text or not _PREFIX.fullmatch(text) or {".", ".."} & set(text.split("/")):
+        return None
+    return text.rstrip("/")
+
+
+def _elements(value: str) -> list[dict[str, str]]:
+    """Read a Forwarded value: one dictionary for each hop; none at all where it is malformed."""
+    elements: list[dict[str, str]] = [{}]
+    position = 0
+    while position < len(value):
+        match = _PAIR.match(value, position)
+        if match is None:
+            return []
+        name, quoted, plain, end = match.groups()
+        elements[-1][name.lower()] = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        if end == ",":
+            elements.append({})
+        position = match.end()
+    return elements

@@ -1,0 +1,76 @@
+"""Health: answers /healthz and /readyz in front of an application, without asking it.
+
+`health_path` answers 200 as long as the worker's loop runs. `ready_path` answers 200 while the worker takes
+requests, and 503 before it has started and once it is stopping. An application that has routes of its own at
+these paths gets them when the setting is empty, or names another path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pierhead.messages.response import Response
+
+if TYPE_CHECKING:
+    from pierhead.interfaces.base import Application
+    from pierhead.messages.request import Request
+    from pierhead.messages.websocket import WebSocket
+
+__all__ = ["Health"]
+
+
+class Health:
+    """Fulfils `pierhead.interfaces.base.Application` by another one, except at the two paths."""
+
+    def __init__(
+        self, application: Application, ready: Callable[[], bool], health_path: str, ready_path: str
+    ) -> None:
+        """Answer at the paths that are not empty; `ready` tells whether this worker takes requests."""
+        self.application = application
+        self._ready = ready
+        answers = {health_path: self._alive, ready_path: self._readiness}
+        self._answers = {path: answer for path, answer in answers.items() if path}
+
+    @property
+    def name(self) -> str:
+        """What logs call the application."""
+        return self.application.name
+
+    def start_master(self) -> None:
+        """Pass on; see Application."""
+        self.application.start_master()
+
+    def stop_master(self) -> None:
+        """Pass on; see Application."""
+        self.application.stop_master()
+
+    async def start(self) -> None:
+        """Pass on; see Application."""
+        await self.application.start()
+
+    async def stop(self) -> None:
+        """Pass on; see Application."""
+        await self.application.stop()
+
+    async def respond(self, request: Request) -> Response:
+        """Answer one of the two paths, or pass the request on."""
+        answer = self._answers.get(request.raw_path)
+        if answer is None:
+            return await self.application.respond(request)
+        if request.method not in {"GET", "HEAD"}:
+            return Response.problem(405, "ask with GET or HEAD", headers={"Allow": "GET, HEAD"})
+        return answer()
+
+    async def converse(self, socket: WebSocket) -> None:
+        """Pass on; see Application."""
+        await self.application.converse(socket)
+
+    def _alive(self) -> Response:
+        return Response("ok\n", headers={"Cache-Control": "no-store"})
+
+    def _readiness(self) -> Response:
+        if self._ready():
+            return Response("ready\n", headers={"Cache-Control": "no-store"})
+        headers = {"Cache-Control": "no-store", "Retry-After": "1"}
+        return Response("not ready\n", status=503, headers=headers)

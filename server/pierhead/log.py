@@ -1,0 +1,97 @@
+r"""The server's own log, on standard error: text for people, or a JSON object a line for programs.
+
+    2026-11-21T08:41:21.123Z info     worker 2 [4711] pierhead.app: GET /user/1 [9f2c...] failed
+
+It is Python's `logging`: what an application logs goes the same way. In text a message or traceback of
+several lines is indented, so that no line of it can pass for a record of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+
+__all__ = ["JsonFormatter", "TextFormatter", "configure"]
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class TextFormatter(logging.Formatter):
+    """A record as a line of text; `process` says whose it is."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text."""
+        message = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", _whole_message(self, record))
+        return (
+            f"{_timestamp(record)} {record.levelname.lower():<8} {self._process} [{os.getpid()}] "
+            f"{record.name}: " + message.replace("\n", "\n    ")
+        )
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as a JSON object; `process` says whose it is."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON."""
+        return json.dumps(
+            {
+                "time": _timestamp(record),
+                "level": record.levelname.lower(),
+                "process": self._process,
+                "pid": os.getpid(),
+                "logger": record.name,
+                "message": _whole_message(self, record),
+            }
+        )
+
+
+def configure(settings: Settings, process: str = "master") -> None:
+    """Send all records of this process to standard error, as `log_level` and `log_format` say.
+
+    Called again, as in a process just forked, it replaces what it set before. What an application has set
+    up for itself stays.
+    """
+    logging.raiseExceptions = False  # a full disk under standard error is no reason to fail a request
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, _Handler):
+            root.removeHandler(handler)
+    handler = _Handler(sys.stderr)
+    handler.setFormatter((JsonFormatter if settings.log_format == "json" else TextFormatter)(process))
+    root.addHandler(handler)
+    root.setLevel(settings.log_level.upper())
+    logging.captureWarnings(capture=True)
+
+
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Ours: to tell it from an application's own."""
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{stamp}.{int(record.msecs):03d}Z"
+
+
+def _whole_message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    message = record.getMessage()
+    if record.exc_info:
+        message += "\n" + formatter.formatException(record.exc_info)
+    if record.stack_info:
+        message += "\n" + record.stack_info
+    return message

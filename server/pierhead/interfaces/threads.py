@@ -74,7 +74,7 @@ class ThreadPool:
         await asyncio.to_thread(_join, threads, deadline)
         left = sum(thread.is_alive() for thread in threads)
         if left:
-            logger.error("%d threads are still in a handler; they end with the process", left)
+            logger.error("threads still in a handler: %d; they end with the process", left)
 
     def _start_thread(self) -> None:
         number = len(self._threads) + 1

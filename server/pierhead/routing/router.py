@@ -140,8 +140,11 @@ class Router(Generic[T]):
 
     def matches(self, raw_path: str) -> Iterator[Match[T]]:
         """Yield all that a percent-encoded path leads to, the most specific first."""
-        raw = raw_path.split("/")
-        segments = [unquote(segment) for segment in raw] if "%" in raw_path else raw
+        segments = raw_path.split("/")
+        suspicious = "\0" in raw_path
+        if "%" in raw_path:
+            segments = [unquote(segment) for segment in segments]
+            suspicious = True
         count = len(segments)
         # What is left to try: a node behind a segment that has yet to be converted (by the converter), or
         # one of which only rest and mount are left (None).
@@ -164,7 +167,7 @@ class Router(Generic[T]):
                 step, node, index, values = todo.pop()
                 if step is not None:
                     text = segments[index]
-                    if not text or text in _DOTS or ("%" in raw[index] and _is_trick(text)):
+                    if not text or text in _DOTS or (suspicious and _is_trick(text)):
                         continue
                     if step.convert is None:
                         values = (*values, text)

@@ -8,6 +8,7 @@ imports it and forks the workers. A reload is a new generation; the old one drai
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,9 @@ def run(settings: Settings) -> int:
     """
     if hasattr(os, "fork"):
         from pierhead.supervisor.master import Master
+        from pierhead.supervisor.process import available_cores
 
+        settings = dataclasses.replace(settings, workers=settings.workers or available_cores())
         return Master(settings).run()
     from pierhead.supervisor.single import run_single
 

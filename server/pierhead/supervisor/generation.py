@@ -16,12 +16,13 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from pierhead import log
 from pierhead.config import Settings
 from pierhead.errors import LoadError
 from pierhead.interfaces.base import Application
 from pierhead.interfaces.load import load
+from pierhead.log import configure
 from pierhead.supervisor.channel import Channel
 from pierhead.supervisor.process import describe_exit, drop_privileges, reap
 from pierhead.supervisor.reactor import Reactor
@@ -42,10 +43,11 @@ def main(channel_fd: int) -> int:
     orders = channel.receive_one()
     if orders is None:
         return 1
-    settings = Settings(**{name: _frozen(value) for name, value in orders["settings"].items()})
+    values: dict[str, Any] = {name: _frozen(value) for name, value in orders["settings"].items()}
+    settings = Settings(**values)
     sockets = [socket.socket(fileno=fd) for fd in orders["listeners"]]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the master
-    log.configure(settings)
+    configure(settings, "generation")
     try:
         drop_privileges(settings)
         application = load(

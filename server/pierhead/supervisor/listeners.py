@@ -6,21 +6,18 @@ http://127.0.0.1:8080    http://[::1]:0 (any free port)    http://unix:/run/app.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import os
-import re
 import socket
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-from pierhead.errors import ConfigError, PierheadError
+from pierhead.config.listen import ListenURL
+from pierhead.errors import PierheadError
 
-__all__ = ["BindError", "Listener", "bind", "holder_of", "listener_url", "parse_listener", "unlink"]
+__all__ = ["BindError", "bind", "holder_of", "listener_url", "unlink"]
 
-_URL = re.compile(
-    r"http://(?:unix:(?P<path>/.+)|(?P<host>\[[0-9A-Fa-f:.%a-z]+\]|[^/:\[\]]+):(?P<port>[0-9]{1,5}))/?"
-)
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
@@ -28,35 +25,13 @@ class BindError(PierheadError):
     """A listener could not be bound; the message says which, why, and who holds it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Listener:
-    """Where to listen: a host and port, or the path of a unix socket."""
-
-    url: str
-    host: str = ""
-    port: int = 0
-    path: str = ""
-
-
-def parse_listener(url: str) -> Listener:
-    """Take a listener's URL apart; raises ConfigError with the forms there are."""
-    match = _URL.fullmatch(url)
-    if match is None or (match["port"] and int(match["port"]) > 65535):
-        raise ConfigError(
-            f"listen: {url!r} is no listener; use http://HOST:PORT, http://[IPV6]:PORT (port 0: any free one) or "
-            "http://unix:/PATH"
-        )
-    if match["path"]:
-        return Listener(url, path=match["path"])
-    return Listener(url, match["host"].strip("[]"), int(match["port"]))
-
-
-def bind(listener: Listener, backlog: int) -> socket.socket:
+def bind(url: str, backlog: int) -> socket.socket:
     """Bind and listen; raises BindError.
 
-    From here on the kernel takes connections in: they wait while there is no worker. A unix socket that
-    nobody listens on any more is replaced.
+    `url` is one that the settings accepted (ValueError else). From here on the kernel takes connections in:
+    they wait while there is no worker. A unix socket that nobody listens on any more is replaced.
     """
+    listener = ListenURL.parse(url)
     try:
         if listener.path:
             return _bind_unix(listener, backlog)
@@ -70,11 +45,11 @@ def bind(listener: Listener, backlog: int) -> socket.socket:
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             bound.bind(address)
             bound.listen(backlog)
-            # Inherited by every accepted connection: a small response is not held back for its predecessor's ACK.
+            # Every accepted connection inherits it: no small response waits for its predecessor's ACK.
             bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return bound
     except OSError as error:
-        raise BindError(f"cannot listen on {listener.url}: {_reason(error, listener)}") from error
+        raise BindError(f"cannot listen on {listener}: {_reason(error, listener)}") from error
 
 
 def listener_url(bound: socket.socket) -> str:
@@ -94,7 +69,7 @@ def unlink(bound: socket.socket) -> None:
 
 
 def holder_of(port: int) -> str:
-    """Name the process that listens on a TCP port, "" where it cannot be found out (Linux tells its own user's)."""
+    """Name the process that listens on a TCP port; empty where the system does not tell."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
@@ -111,7 +86,7 @@ def holder_of(port: int) -> str:
     return ""
 
 
-def _bind_unix(listener: Listener, backlog: int) -> socket.socket:
+def _bind_unix(listener: ListenURL, backlog: int) -> socket.socket:
     path = Path(listener.path)
     if path.exists():
         if not stat.S_ISSOCK(path.stat().st_mode):
@@ -126,12 +101,13 @@ def _bind_unix(listener: Listener, backlog: int) -> socket.socket:
     bound = socket.socket(socket.AF_UNIX)
     with _closed_on_error(bound):
         bound.bind(listener.path)
+        path.chmod(listener.mode)
         bound.listen(backlog)
     return bound
 
 
 @contextlib.contextmanager
-def _closed_on_error(bound: socket.socket):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _closed_on_error(bound: socket.socket) -> Iterator[None]:
     try:
         yield
     except OSError:
@@ -139,7 +115,7 @@ def _closed_on_error(bound: socket.socket):  # type: ignore[no-untyped-def]  # n
         raise
 
 
-def _reason(error: OSError, listener: Listener) -> str:
+def _reason(error: OSError, listener: ListenURL) -> str:
     reason = error.strerror or str(error)
     if error.errno == errno.EADDRINUSE and listener.port:
         holder = holder_of(listener.port)

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import pierhead
-from pierhead import log
 from pierhead.config import Settings
+from pierhead.log import configure
 from pierhead.supervisor.channel import Channel
-from pierhead.supervisor.listeners import BindError, bind, listener_url, parse_listener, unlink
+from pierhead.supervisor.listeners import BindError, bind, listener_url, unlink
 from pierhead.supervisor.pidfile import PidFile, PidFileError
 from pierhead.supervisor.process import describe_exit, reap
 from pierhead.supervisor.reactor import Reactor
@@ -75,10 +75,10 @@ class Master:
     def run(self) -> int:
         """Serve until a signal ends it; returns the exit code (see `pierhead.supervisor.run`)."""
         settings = self._settings
-        log.configure(settings)
+        configure(settings, "master")
         try:
             for url in settings.listen:
-                self._sockets.append(bind(parse_listener(url), settings.backlog))
+                self._sockets.append(bind(url, settings.backlog))
             if settings.pid_file:
                 self._pid_file = PidFile(settings.pid_file)
         except (BindError, PidFileError) as error:

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
+import math
 import os
 import pwd
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
 
-__all__ = ["describe_exit", "drop_privileges", "reap"]
+__all__ = ["available_cores", "describe_exit", "drop_privileges", "reap"]
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use: affinity and the cgroup's quota (v2 or v1), at least 1."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            cores = min(cores, math.ceil(int(quota) / int(period)))
+    with contextlib.suppress(OSError, ValueError):
+        folder = Path("/sys/fs/cgroup/cpu")
+        limit = int((folder / "cpu.cfs_quota_us").read_text())
+        if limit > 0:
+            cores = min(cores, math.ceil(limit / int((folder / "cpu.cfs_period_us").read_text())))
+    return max(1, cores)
 
 
 def describe_exit(status: int) -> str:
@@ -40,13 +59,15 @@ def reap() -> Iterator[tuple[int, int]]:
 
 
 def drop_privileges(settings: Settings) -> None:
-    """Become `user` and `group`, and set `umask`, where they are set; raises LookupError for unknown names."""
+    """Become `user` and `group`, and set `umask`, where they are set; LookupError for unknown names."""
     if settings.umask is not None:
         os.umask(settings.umask)
     if not settings.user and not settings.group:
         return
     user = pwd.getpwnam(settings.user) if settings.user else None
-    group = grp.getgrnam(settings.group).gr_gid if settings.group else user.pw_gid if user else os.getgid()
+    group = user.pw_gid if user else os.getgid()
+    if settings.group:
+        group = grp.getgrnam(settings.group).gr_gid
     if user is not None and os.geteuid() == 0:
         os.initgroups(user.pw_name, group)
     os.setgid(group)

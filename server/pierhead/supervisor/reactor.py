@@ -35,7 +35,7 @@ class Reactor:
             self._selector.unregister(channel)
 
     def wait(self, seconds: float | None) -> tuple[list[signal.Signals], list[Any]]:
-        """Return the signals that came, in order, and the channels that can be read; both may be empty."""
+        """Return the signals that came, in order, and the channels to read; both may be empty."""
         ready = self._selector.select(seconds)
         signals: list[signal.Signals] = []
         channels = []
@@ -48,7 +48,7 @@ class Reactor:
         return signals, channels
 
     def close(self) -> None:
-        """Put the signal handlers back and close the pipe; in a forked child this leaves the parent's alone."""
+        """Put the signal handlers back and close the pipe; in a forked child the parent's stay."""
         signal.set_wakeup_fd(self._old_fd)
         for number, handler in self._old.items():
             signal.signal(number, handler)

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pierhead import log
 from pierhead.errors import LoadError
 from pierhead.interfaces.load import load
-from pierhead.supervisor.listeners import BindError, bind, listener_url, parse_listener, unlink
+from pierhead.log import configure
+from pierhead.supervisor.listeners import BindError, bind, listener_url, unlink
 from pierhead.supervisor.worker import START_FAILED, StartFailedError, new_loop, serve_until
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ logger = logging.getLogger("pierhead.single")
 
 def run_single(settings: Settings) -> int:
     """Load the application and serve it in this process; returns the exit code."""
-    log.configure(settings)
+    configure(settings, "server")
     try:
         application = load(
             settings.app, factory=settings.factory, app_dir=settings.app_dir, threads=settings.threads
         )
     except LoadError as error:
-        logger.error("cannot serve %s\n%s", settings.app, error)
+        logger.error("cannot serve %s\n%s", settings.app, error)  # noqa: TRY400 - it has the traceback
         return START_FAILED
     return run_application(application, settings)
 
@@ -44,7 +44,7 @@ def run_application(application: Application, settings: Settings) -> int:
     sockets: list[socket.socket] = []
     try:
         for url in settings.listen:
-            sockets.append(bind(parse_listener(url), settings.backlog))
+            sockets.append(bind(url, settings.backlog))
         application.start_master()
         try:
             with asyncio.Runner(loop_factory=lambda: new_loop(settings.loop)) as runner:
@@ -55,7 +55,7 @@ def run_application(application: Application, settings: Settings) -> int:
         print(f"pierhead: {error}", file=sys.stderr)
         return 4
     except StartFailedError as error:
-        logger.error("the application did not start\n%s", error)
+        logger.error("the application did not start\n%s", error)  # noqa: TRY400 - it has the traceback
         return START_FAILED
     finally:
         for bound in sockets:

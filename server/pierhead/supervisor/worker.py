@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pierhead.accesslog import AccessLog
+from pierhead.forwarded import Forwarding
 from pierhead.health import Health
+from pierhead.log import configure
 from pierhead.transports.server import Server
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def run_worker(
     gone, and drains.
     """
     code = 1
+    configure(settings, "worker")
     try:
         with asyncio.Runner(loop_factory=lambda: new_loop(settings.loop)) as runner:
             code = runner.run(_work(application, settings, sockets, channel))
@@ -123,7 +126,7 @@ async def serve_until(
     access_log = AccessLog(settings)
     server: Server
     health = Health(application, lambda: server.ready, settings.health_path, settings.ready_path)
-    server = Server(health, settings, access_log=access_log)
+    server = Server(health, settings, forwarding=Forwarding(settings), record=access_log.record)
     try:
         async with asyncio.timeout(settings.start_timeout_s or None):
             await server.serve(sockets)

@@ -157,7 +157,12 @@ class HttpConnection(asyncio.Protocol):
             return
         head = exchange.head
         waits_for_100 = head.expect_continue and not exchange.continued
-        if self._body.failed or waits_for_100 or head.framing is Framing.CHUNKED or head.length > _DRAINED_BODY_BYTES:
+        if (
+            self._body.failed
+            or waits_for_100
+            or head.framing is Framing.CHUNKED
+            or head.length > _DRAINED_BODY_BYTES
+        ):
             self.codec.close_after_response()
 
     def answered(self) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import socket as socket_module
 import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from pierhead.forwarded import Forwarding
 from pierhead.messages.body import BodyLimits, BodyReader
 from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address, Request
@@ -19,7 +21,6 @@ from pierhead.transports.connection import HttpConnection
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
-    from pierhead.forwarded import Forwarding
     from pierhead.interfaces.base import Application
 
 __all__ = ["Recorder", "Server"]
@@ -27,6 +28,7 @@ __all__ = ["Recorder", "Server"]
 Recorder = Callable[[Request | None, int, int, float], None]
 """Called after each response with the request (None where it was refused), status, body bytes and seconds."""
 
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
 SWEEP_S = 0.25
 """How often deadlines are looked at; they are late by no more than this and the loop's own delay."""
 
@@ -66,15 +68,17 @@ class Server:
         """The time of the last sweep, on the loop's clock: exact enough for deadlines, and free."""
         self.stamp = b""
         """The field lines Date and Server, rendered."""
-        self._forwarding = forwarding
+        self._forwarding = forwarding or Forwarding(settings)
         self._body_limits = BodyLimits(
             max_buffered_body_bytes=settings.max_buffered_body_bytes,
             max_spool_memory_bytes=settings.max_spool_memory_bytes,
+            max_form_files=settings.max_form_files,
             max_form_fields=settings.max_form_fields,
             max_form_memory_bytes=settings.max_form_memory_bytes,
             spool_dir=settings.spool_dir,
         )
         self._id_field = settings.request_id_header
+        self._id_name = settings.request_id_header.lower().encode("latin-1")
         self._id_prefix = os.urandom(6).hex()
         self._ids = itertools.count(1)
         self._connections: set[HttpConnection] = set()
@@ -96,6 +100,8 @@ class Server:
 
     async def start(self) -> None:
         """Start the application and the sweep without listening; raises whatever its start raises."""
+        if self._started:
+            raise RuntimeError("the server was started already")
         await self.application.start()
         self._started = True
         self._tick()
@@ -124,6 +130,8 @@ class Server:
         """
         self.draining = True
         self.close_code = 1001 if going_away else 1012
+        for _ in range(2):
+            await asyncio.sleep(0)  # the loop takes in what clients have queued up till now
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
@@ -181,8 +189,12 @@ class Server:
         scheme: str,
     ) -> Request:
         """Build the Request of a head that came from `client`, or, by a trusted proxy's word, through it."""
-        request_id = headers.get(self._id_field) if self._id_field else None
-        return Request(
+        request_id = None
+        if self._id_name and self._forwarding.trusts(client) and self._id_name in head.section.lower():
+            request_id = headers.get(self._id_field)
+            if request_id is not None and not _REQUEST_ID.fullmatch(request_id):
+                request_id = None
+        request = Request(
             head.method,
             head.target,
             headers,
@@ -194,6 +206,8 @@ class Server:
             id=request_id or f"{self._id_prefix}{next(self._ids):08x}",
             limits=self._body_limits,
         )
+        self._forwarding.apply(request, head.section)
+        return request
 
     # Inside
 

@@ -1,0 +1,112 @@
+"""Command line options: one for each setting, and parsers that say what was probably meant."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pierhead.config import Configuration, load_configuration
+from pierhead.config.settings import Kind, knobs
+from pierhead.config.sources import VARIABLE_PREFIX, option_name
+from pierhead.config.values import format_value
+from pierhead.errors import ConfigError
+
+__all__ = ["Parser", "add_application", "add_config", "add_settings", "configuration"]
+
+_METAVARS = {
+    Kind.TEXT: "TEXT",
+    Kind.COUNT: "NUMBER",
+    Kind.SIZE: "SIZE",
+    Kind.DURATION: "TIME",
+    Kind.LIST: "ITEM",
+    Kind.MODE: "MODE",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes options and arguments in any order, and knows the nearest option to a wrong one."""
+
+    def __init__(self, command: str, description: str, epilog: str = "") -> None:
+        super().__init__(
+            prog=f"pierhead {command}",
+            description=description,
+            epilog=epilog or None,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.options: list[str] = []
+
+    def option(self, name: str, **about: Any) -> None:
+        """Add an option, unset when it is not given."""
+        self.options.append(name)
+        self.add_argument(name, default=argparse.SUPPRESS, **about)
+
+    def parse(self, argv: Sequence[str]) -> dict[str, Any]:
+        """Return what is given; wrong usage is reported and raises SystemExit(2)."""
+        found, unknown = self.parse_known_intermixed_args(argv)
+        for item in unknown:
+            name = item.partition("=")[0]
+            if name.startswith("-"):
+                close = difflib.get_close_matches(name, self.options, 1)
+                self.error(f"there is no option {name}" + (f"; did you mean {close[0]}?" if close else ""))
+        if unknown:
+            self.error(f"one argument too many: {unknown[0]}")
+        return vars(found)
+
+
+def add_application(parser: Parser, *, optional: bool) -> None:
+    """Add the positional that names the application."""
+    parser.add_argument(
+        "app",
+        nargs="?" if optional else None,
+        metavar="module:app",
+        help="the application: module:attribute or path/file.py:attribute",
+    )
+
+
+def add_config(parser: Parser) -> None:
+    """Add --config."""
+    parser.option("--config", metavar="FILE", help="read this instead of pierhead.toml")
+
+
+def add_settings(parser: Parser, only: Sequence[str] = ()) -> None:
+    """Add an option for each setting but the application itself, or for those in `only`."""
+    for name, knob in knobs().items():
+        if name not in names:
+            continue
+        about = f"{knob.help}; {VARIABLE_PREFIX}{name.upper()}, default {format_value(knob, knob.default)}"
+        about = about.replace("%", "%%")
+        option = option_name(name)
+        if knob.kind is Kind.FLAG:
+            parser.option(option, action=argparse.BooleanOptionalAction, help=about)
+            parser.options.append("--no-" + option.removeprefix("--"))
+        elif knob.kind is Kind.LIST:
+            parser.option(option, action="append", metavar=_METAVARS[knob.kind], help=about + "; repeatable")
+        else:
+            metavar = "|".join(knob.choices) or _METAVARS[knob.kind]
+            parser.option(option, metavar=metavar, help=about)
+
+
+def configuration(given: dict[str, Any]) -> Configuration:
+    """Put the command line together with the other sources; warnings go to standard error.
+
+    Raises ConfigError.
+    """
+    arguments: dict[str, Any] = {}
+    for name in knobs():
+        value = given.get(name)
+        if isinstance(value, list):
+            value = tuple(item for text in value for item in text.split(",") if item)
+        if value is not None:
+            arguments[name] = value
+    file = given.get("config")
+    if file == "":
+        raise ConfigError("--config = '': name a file")
+    found = load_configuration(arguments, os.environ, file)
+    for warning in found.warnings:
+        print(f"pierhead: {warning}", file=sys.stderr)
+    return found

@@ -76,7 +76,7 @@ def add_config(parser: Parser) -> None:
 def add_settings(parser: Parser, only: Sequence[str] = ()) -> None:
     """Add an option for each setting but the application itself, or for those in `only`."""
     for name, knob in knobs().items():
-        if name not in names:
+        if name == "app" or (only and name not in only):
             continue
         about = f"{knob.help}; {VARIABLE_PREFIX}{name.upper()}, default {format_value(knob, knob.default)}"
         about = about.replace("%", "%%")

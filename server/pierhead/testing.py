@@ -89,7 +89,8 @@ class Client:
     """Sends requests to an application in a server of its own, with an event loop in a thread of its own.
 
     As a context manager it runs the application's start and stop hooks; without `with` it starts at the
-    first request and is stopped by `close`. Cookies are not kept: a test says what it sends.
+    first request and is stopped by `close`. Cookies are not kept: a test says what it sends. `base_url` gives
+    the Host field and, with https, a connection that looks like TLS; `client` is the peer's address.
     """
 
     def __init__(
@@ -103,7 +104,9 @@ class Client:
     ) -> None:
         self._application = _application(app)
         self._settings = _settings(settings)
-        self._host = base_url.partition("://")[2].rstrip("/")
+        scheme, _, host = base_url.partition("://")
+        self._host = host.rstrip("/")
+        self._transport = _SecureTransport if scheme == "https" else MemoryTransport
         self._client = client
         self._timeout_s = timeout_s
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -295,7 +298,7 @@ class Client:
 
     async def _connect(self) -> MemoryTransport:
         assert self._server is not None
-        return MemoryTransport(self._server.connect(), client=self._client)
+        return self._transport(self._server.connect(), client=self._client)
 
     def _call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine on the client's loop and wait for it."""
@@ -318,6 +321,14 @@ class Client:
         return [
             (name, value) for name, value in [("Host", self._host), *own] if name.lower() not in names
         ] + given
+
+
+class _SecureTransport(MemoryTransport):
+    """Says that it is TLS, for requests whose scheme is to be https."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what is asked for; of TLS only that there is some."""
+        return self if name == "ssl_object" else super().get_extra_info(name, default)
 
 
 class WebSocketRejected(ConnectionError):

@@ -1,4 +1,4 @@
-"""Networks of trusted peers: CIDR, single addresses, and the words loopback, private and all."""
+"""Networks of trusted peers: CIDR, single addresses, and the words loopback, private, all and none."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _WORDS = {
         "fe80::/10",
     ),
     "all": ("0.0.0.0/0", "::/0"),
+    "none": (),
 }
 
 
@@ -34,6 +35,6 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
                 networks.append(ipaddress.ip_network(item))
             except ValueError as error:
                 raise ValueError(
-                    f"{item!r} is no network ({error}): use 10.0.0.0/8, ::1, loopback, private or all"
+                    f"{item!r} is no network ({error}): use 10.0.0.0/8, ::1, loopback, private, all or none"
                 ) from None
     return tuple(networks)

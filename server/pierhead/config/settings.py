@@ -157,7 +157,7 @@ class Settings:
     trusted_proxies: tuple[str, ...] = _knob(
         ("loopback",),
         Kind.LIST,
-        "who is believed about clients: networks, loopback, private, all, or empty for nobody",
+        "who is believed about clients: networks, loopback, private, all, none",
         optional=True,
     )
     server_header: str = _knob("pierhead", Kind.TEXT, "the Server field; empty: none", optional=True)

@@ -20,6 +20,7 @@ __all__ = ["DEFAULT_FILE", "VARIABLE_PREFIX", "Configuration", "load_configurati
 DEFAULT_FILE = "pierhead.toml"
 VARIABLE_PREFIX = "PIERHEAD_"
 _FILE_VARIABLE = VARIABLE_PREFIX + "CONFIG"
+_ARGUMENTS = {"app": "command line"}  # the one setting that is an argument instead of an option
 _KNOBS = knobs()
 
 
@@ -50,7 +51,7 @@ def load_configuration(
     found = [
         *_from_file(file or environ.get(_FILE_VARIABLE)),
         *_from_environment(environ),
-        *((name, raw, option_name(name)) for name, raw in (arguments or {}).items()),
+        *((name, raw, _ARGUMENTS.get(name, option_name(name))) for name, raw in (arguments or {}).items()),
     ]
     for name, raw, source in found:
         try:
@@ -117,7 +118,11 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 
 def _shown(raw: object) -> str:
-    return repr(raw) if not isinstance(raw, bool) else str(raw).lower()
+    if isinstance(raw, bool):
+        return str(raw).lower()
+    if isinstance(raw, list | tuple):
+        return ", ".join(map(repr, raw)) or "nothing"
+    return repr(raw)
 
 
 def _check(name: str, value: Any) -> None:

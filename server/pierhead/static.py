@@ -61,7 +61,7 @@ class StaticFiles:
 
     def _within(self, path: Path) -> Path:
         """Resolve links; raises FileNotFoundError for what is not there or leads out of the directory."""
-        resolved = path.resolve(strict=True)
+        resolved = Path(os.path.realpath(path, strict=True))  # Path.resolve has no OSError for a loop (3.11)
         if not resolved.is_relative_to(self._directory):
             raise FileNotFoundError(path)
         return resolved

@@ -10,6 +10,7 @@ import inspect
 import linecache
 import os
 import sys
+import sysconfig
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, TypeGuard
@@ -21,6 +22,7 @@ from pierhead.interfaces.native import NativeApplication
 
 __all__ = ["load"]
 
+_NOT_TO_BLAME = (str(Path(__file__).parent.parent), sysconfig.get_path("stdlib"), "<frozen")
 _PROTOCOL = ("name", "start_master", "stop_master", "start", "stop", "respond", "converse")
 
 
@@ -227,12 +229,17 @@ def _where(error: BaseException) -> str:
 
 
 def _innermost(error: BaseException) -> tuple[FrameType, int] | None:
-    """Return the last frame and line of the traceback that is no part of importing; None where all are."""
+    """Return the frame and line that are to blame, None where all of the traceback is about importing.
+
+    That is the last one in code that is neither Python's, nor installed, nor Pierhead's; else the last one.
+    """
     trace: TracebackType | None = error.__traceback__
-    found = None
+    last = blamed = None
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if file != __file__ and not file.startswith("<frozen importlib") and file != importlib.__file__:
-            found = trace.tb_frame, trace.tb_lineno
+        if file not in {__file__, importlib.__file__} and not file.startswith("<frozen importlib"):
+            last = trace.tb_frame, trace.tb_lineno
+            if not file.startswith(_NOT_TO_BLAME) and "site-packages" not in file:
+                blamed = last
         trace = trace.tb_next
-    return found
+    return blamed or last

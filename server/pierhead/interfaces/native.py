@@ -17,11 +17,12 @@ from pierhead.hooks import Undo, start_all, start_all_in_master, undo, undo_in_m
 from pierhead.interfaces.limits import limit_body
 from pierhead.interfaces.threads import ThreadPool
 from pierhead.messages.conditional import conditional
+from pierhead.messages.files import FileBody
 from pierhead.messages.headers import Headers
 from pierhead.messages.request import Request
 from pierhead.messages.response import Response
 from pierhead.messages.websocket import WebSocket
-from pierhead.routing import Handler, Mount
+from pierhead.routing import Handler, Mount, Route
 from pierhead.routing.handlers import to_response
 
 __all__ = ["NativeApplication"]
@@ -33,6 +34,7 @@ _SINGLE = frozenset(
     b"age content-disposition content-length content-location content-range content-type date etag expires "
     b"last-modified location retry-after server".split()
 )
+_VALIDATORS = frozenset({b"etag", b"last-modified"})
 
 
 class NativeApplication:
@@ -93,9 +95,10 @@ class NativeApplication:
         """Answer one request; see Application."""
         try:
             response = await self._answer(self.app, request)
-            if response.status == 200:
+            if response.status == 200 and _has_validators(response):
                 response = conditional(request, response)
-            return _with_additions(request, response)
+            # None where nobody asked for additions; the property would make an empty one for each request.
+            return response if not request._response_headers else _with_additions(request, response)
         except Exception as error:  # noqa: BLE001 - the last place where it can become a response
             return self._failure(request, error)
 
@@ -103,10 +106,8 @@ class NativeApplication:
         """Have `app` answer; raises what it does not handle itself."""
         request.app = app
         try:
-            if app.max_body_bytes is not None:
-                limit_body(request, app.max_body_bytes)
-            if app.handler_timeout_s is not None:
-                return await self._answer_in_time(app, request, app.handler_timeout_s)
+            if app.handler_timeout_s is not None or app.max_body_bytes is not None:
+                return await self._answer_in_limits(app, request)
             return await self._ask(app, request)
         except Exception as error:
             if not app.exceptions:
@@ -116,15 +117,21 @@ class NativeApplication:
                 raise
             return response
 
-    async def _answer_in_time(self, app: App, request: Request, limit_s: float) -> Response:
-        deadline = asyncio.timeout(limit_s)
+    async def _answer_in_limits(self, app: App, request: Request) -> Response:
+        """Have `app` answer within its own limits; raises HTTPError 413 or 504 beyond them."""
+        if app.max_body_bytes is not None:
+            limit_body(request, app.max_body_bytes)
+        if app.handler_timeout_s is None:
+            return await self._ask(app, request)
+        deadline = asyncio.timeout(app.handler_timeout_s)
         try:
             async with deadline:
                 return await self._ask(app, request)
         except TimeoutError:
             if not deadline.expired():
                 raise
-            _log(request, logging.ERROR, "took longer than the handler_timeout_s=%g of %s", limit_s, app.name)
+            message = "took longer than the handler_timeout_s=%g of %s"
+            _log(request, logging.ERROR, message, app.handler_timeout_s, app.name)
             raise HTTPError(504, "the application did not answer in time") from None
 
     async def _ask(self, app: App, request: Request) -> Response:
@@ -134,7 +141,12 @@ class NativeApplication:
             response = await self._ask_endpoints(app.before, request)
             if response is not None:
                 return response
-        response = await self._route(app, request)
+        fixed = app.router.fixed(request.raw_path, request.method)
+        if fixed is not None:
+            result = await self._call(fixed.handler, request)
+            if result is not None:
+                return to_response(result, fixed.handler)
+        response = await self._route(app, request, fixed)
         if response is not None:
             return response
         if app.after:
@@ -151,22 +163,15 @@ class NativeApplication:
                     return to_response(result, endpoint.handler)
         return None
 
-    async def _route(self, app: App, request: Request) -> Response | None:
+    async def _route(self, app: App, request: Request, fixed: Route | None) -> Response | None:
         """Have the routes answer, the most specific first; None where none matches or all pass on.
 
-        Raises HTTPError 405, or 426, where the path is known but the method is not.
+        `fixed` is a route that was asked already and passed on. Raises HTTPError 405, or 426, where the
+        path is known but the method is not.
         """
         method = request.method
         raw_path = request.raw_path
-        fixed = app.router.fixed(raw_path, method)
-        if fixed is not None:
-            result = await self._call(fixed.handler, request)
-            if result.__class__ is Response:
-                response: Response = result
-                return response
-            if result is not None:
-                return to_response(result, fixed.handler)
-        elif raw_path == "*":
+        if raw_path == "*":
             return _allow(_all_methods(app)) if method == "OPTIONS" else None
         passed_on = fixed is not None
         allowed: set[str] = set()
@@ -308,9 +313,19 @@ def _enter_mount(request: Request, index: int) -> tuple[App, str, str]:
     return seen
 
 
+def _has_validators(response: Response) -> bool:
+    """Tell, at less cost than trying, whether conditions of the request can change a response."""
+    if response.body.__class__ is not bytes and isinstance(response.body, FileBody):
+        return True
+    for name, _ in response.headers.raw:
+        if (len(name) == 4 or len(name) == 13) and name.lower() in _VALIDATORS:
+            return True
+    return False
+
+
 def _with_additions(request: Request, response: Response) -> Response:
     """Add the fields that endpoints asked for, to a copy: the application may send `response` again."""
-    additions = request._response_headers  # None where nobody asked, which the property would hide
+    additions = request.response_headers
     if not additions:
         return response
     headers = Headers(response.headers)

@@ -89,7 +89,7 @@ def _timestamp(record: logging.LogRecord) -> str:
 
 
 def _whole_message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    message = record.getMessage()
+    message = record.getMessage().rstrip("\n")
     if record.exc_info:
         message += "\n" + formatter.formatException(record.exc_info)
     if record.stack_info:

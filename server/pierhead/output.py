@@ -25,7 +25,6 @@ logger = logging.getLogger("pierhead.output")
 LINE_LIMIT_BYTES = 4096
 """PIPE_BUF of Linux: what several processes write to one pipe stays whole up to this length (pipe(7))."""
 _PENDING_LIMIT_BYTES = 1 << 20
-_RETRY_S = 0.05
 _CLOSE_S = 1.0
 
 
@@ -40,6 +39,7 @@ class LogOutput:
         self._pending: deque[bytes] = deque()
         self._pending_bytes = 0
         self._scheduled = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # set while it tells us when there is room
         self._dropped = 0
         self._failing = ""
         self._owned = False
@@ -47,7 +47,8 @@ class LogOutput:
         if path == "-":
             self._descriptor = self._open_stdout()
         else:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            self._descriptor = os.open(path, flags, 0o640)
             self._owned = True
         kind = os.fstat(self._descriptor).st_mode
         self._piecewise = not stat.S_ISREG(kind)
@@ -85,10 +86,10 @@ class LogOutput:
 
     def close(self) -> None:
         """Write what is pending, waiting for a slow reader for a moment, and close a file."""
+        self._stop_waiting()
         deadline = time.monotonic() + _CLOSE_S
         while not self.flush() and (left := deadline - time.monotonic()) > 0:
-            with contextlib.suppress(OSError, ValueError):
-                select.select([], [self._descriptor], [], min(left, _RETRY_S))
+            self._writable(left)
         if self._socket is not None:
             self._socket.close()
         elif self._owned:
@@ -105,7 +106,7 @@ class LogOutput:
         if stat.S_ISSOCK(kind):
             self._socket = socket.socket(fileno=os.dup(descriptor))
         elif not stat.S_ISREG(kind) and Path("/proc/self/fd").is_dir():
-            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
             with contextlib.suppress(OSError):  # e.g. another user's terminal: then it is looked at first
                 descriptor = os.open(f"/proc/self/fd/{descriptor}", flags)
                 self._owned = True
@@ -114,9 +115,16 @@ class LogOutput:
     def _send(self, piece: bytes) -> int:
         if self._socket is not None:
             return self._socket.send(piece, socket.MSG_DONTWAIT)
-        if self._piecewise and not self._owned and not select.select([], [self._descriptor], [], 0)[1]:
+        if self._piecewise and not self._owned and not self._writable(0.0):
             raise BlockingIOError
         return os.write(self._descriptor, piece)
+
+    def _writable(self, wait_s: float) -> bool:
+        if not hasattr(select, "poll"):  # Windows, where a pipe tells nothing
+            return True
+        poll = select.poll()  # select() knows no descriptor above 1023
+        poll.register(self._descriptor, select.POLLOUT)
+        return bool(poll.poll(wait_s * 1000))
 
     def _next_piece(self) -> bytes:
         """Take lines for one write: all for a file, as many as stay whole for a pipe."""
@@ -138,10 +146,17 @@ class LogOutput:
         self._pending_bytes += len(piece)
 
     def _flush_soon(self) -> None:
-        self._scheduled = False
-        if not self.flush():
-            self._scheduled = True
-            asyncio.get_running_loop().call_later(_RETRY_S, self._flush_soon)
+        self._scheduled = not self.flush()
+        if self._scheduled and self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_writer(self._descriptor, self._flush_soon)
+        elif not self._scheduled:
+            self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_writer(self._descriptor)
+            self._loop = None
 
     def _fail(self, error: OSError, lost: int) -> None:
         self._dropped += lost

@@ -1,0 +1,108 @@
+"""The server's own log: records as text or JSON, of which none can be forged."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pierhead import log
+from pierhead.config import Settings
+
+
+@pytest.fixture
+def stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
+    """Return what was logged since the last call; the tests' own logging is as before afterwards."""
+    root = logging.getLogger()
+    handlers, level, raising = root.handlers[:], root.level, logging.raiseExceptions
+    yield lambda: capsys.readouterr().err
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.raiseExceptions = raising
+    logging.captureWarnings(capture=False)
+
+
+def test_text_says_when_how_bad_who_and_what(stderr: Callable[[], str]) -> None:
+    log.configure(Settings(), "worker 2")
+    logging.getLogger("shop").info("%d sold", 3)
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+    pattern = rf"{stamp} info     worker 2 \[{os.getpid()}\] shop: 3 sold\n"
+    assert re.fullmatch(pattern, stderr())
+
+
+def test_json_is_an_object_a_line(stderr: Callable[[], str]) -> None:
+    log.configure(Settings(log_format="json"), "worker 2")
+    try:
+        raise LookupError("no such\nthing")
+    except LookupError:
+        logging.getLogger("shop").exception("cannot sell")
+    (line,) = stderr().splitlines()
+    record = json.loads(line)
+    assert record["level"] == "error"
+    assert record["process"] == "worker 2"
+    assert record["pid"] == os.getpid()
+    assert record["logger"] == "shop"
+    assert record["message"].startswith("cannot sell\nTraceback")
+    assert record["message"].endswith("LookupError: no such\nthing")
+
+
+def test_lines_of_one_record_are_indented_and_controls_escaped(stderr: Callable[[], str]) -> None:
+    log.configure(Settings())
+    logging.getLogger("shop").info("GET /\n2026-11-21T08:41:21.123Z info forged\r\x1b[2J\x85\u2028")
+    first, second = stderr().splitlines()
+    assert first.endswith("shop: GET /")
+    assert second == "    2026-11-21T08:41:21.123Z info forged\\x0d\\x1b[2J\\x85\\x2028"
+
+
+def test_less_than_the_level_is_not_logged(stderr: Callable[[], str]) -> None:
+    log.configure(Settings(log_level="warning"))
+    logging.getLogger("shop").info("a detail")
+    logging.getLogger("shop").warning("a problem")
+    assert stderr().count("\n") == 1
+
+
+def test_configured_again_it_logs_once(stderr: Callable[[], str]) -> None:
+    log.configure(Settings(), "generation 1")
+    log.configure(Settings(), "worker 1")
+    logging.getLogger("shop").info("hello")
+    (line,) = stderr().splitlines()
+    assert " worker 1 [" in line
+
+
+def test_an_applications_own_handlers_stay(stderr: Callable[[], str]) -> None:
+    own = logging.StreamHandler(io.StringIO())
+    logging.getLogger().addHandler(own)
+    log.configure(Settings())
+    log.configure(Settings())
+    assert own in logging.getLogger().handlers
+
+
+def test_warnings_are_logged(stderr: Callable[[], str]) -> None:
+    log.configure(Settings())
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=False)
+        logging.captureWarnings(capture=True)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    assert "py.warnings: " in stderr()
+
+
+def test_a_full_disk_under_the_log_is_survived() -> None:
+    script = (
+        "import logging; from pierhead import log; from pierhead.config import Settings;"
+        "log.configure(Settings()); logging.error('lost'); print('alive')"
+    )
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=full, check=False, timeout=30
+        )
+    assert done.stdout == b"alive\n"

@@ -169,6 +169,22 @@ def test_an_endpoint_may_answer_the_opening_of_a_websocket() -> None:
             assert socket.receive() == "welcome"
 
 
+def test_what_one_adds_is_in_the_response_that_opens_a_websocket() -> None:
+    app = App()
+
+    @app.endpoint
+    async def session(request: Request) -> None:
+        request.set_cookie("session", "s1")
+
+    @app.websocket("/chat")
+    async def chat(socket: WebSocket) -> None:
+        await socket.accept(headers={"X-Room": "lobby"})
+
+    with Client(app) as client, client.websocket("/chat") as socket:
+        assert socket.headers["Set-Cookie"].startswith("session=s1")
+        assert socket.headers["X-Room"] == "lobby"
+
+
 def test_what_cannot_be_an_endpoint_is_refused() -> None:
     app = App()
 

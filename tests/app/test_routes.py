@@ -138,7 +138,9 @@ def test_options_of_the_whole_server(app: App) -> None:
 
 def test_a_websocket_is_no_path_for_get(app: App) -> None:
     with Client(app) as client:
-        assert client.get("/echo").status == 426
+        response = client.get("/echo")
+        assert (response.status, response.headers["Upgrade"]) == (426, "websocket")
+        assert "Upgrade" in response.headers["Connection"]
         assert client.options("/echo").headers["Allow"] == "OPTIONS"
 
 

@@ -75,7 +75,7 @@ class WebSocket:
         return self._answered
 
     async def accept(self, subprotocol: str | None = None, headers: HeaderItems = ()) -> None:
-        """Complete the handshake.
+        """Complete the handshake, with `headers` and the request's `response_headers` in the 101 response.
 
         Raises ValueError for a subprotocol the client did not offer (RFC 6455, 4.2.2), RuntimeError when the
         handshake was already answered, WebSocketClosed when the client went away.
@@ -85,6 +85,8 @@ class WebSocket:
         if subprotocol is not None and subprotocol not in self.subprotocols:
             offered = ", ".join(self.subprotocols) or "none"
             raise ValueError(f"the client does not offer subprotocol {subprotocol!r}; it offers: {offered}")
+        given = headers.items() if isinstance(headers, Mapping) else headers
+        headers = [*given, *self.request.response_headers.items()]
         self._answered = True
         self.subprotocol = subprotocol
         try:

@@ -116,6 +116,10 @@ class ResponseWriter:
                 raise ResponseError(
                     "an application does not set Transfer-Encoding: the server frames the body"
                 )
+            elif (
+                lower == b"upgrade" and status == 426
+            ):  # here the field is for the client (RFC 9110, 15.5.22)
+                parts.append(b"Connection: Upgrade\r\n")
             elif lower in _CONNECTION_FIELDS:
                 continue  # they describe a connection that is not the application's (RFC 9110, 7.6.1)
             parts.append(b"%b: %b\r\n" % (name, value))

@@ -277,7 +277,7 @@ class App:
 
         In each worker, on its event loop, `async def` or `def`; or once per master, `def` only, in the
         process that imported the application, before it forks the workers: it must leave no thread and no
-        event loop. It is called with the App if it takes an argument. What it raises is a failed start.
+        event loop. It is called with the App if it needs an argument. What it raises is a failed start.
         """
         return self._hook("start", function, per)
 
@@ -296,7 +296,7 @@ class App:
         """Have an `async def` function with one `yield` surround the life of each worker.
 
         What stands before the `yield` starts, what stands behind it stops. It is called with the App if it
-        takes an argument.
+        needs an argument.
         """
         self.hooks.add_lifespan(function)
         return function

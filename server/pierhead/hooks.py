@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
-from pierhead.routing.handlers import Handler, accepts_argument
+from pierhead.routing.handlers import Handler, needs_argument
 
 __all__ = ["Hooks", "Per", "start_all", "start_all_in_master", "undo", "undo_in_master"]
 
@@ -25,7 +25,7 @@ Undo = tuple[str, Callable[[], Any]]
 
 
 class Hooks:
-    """The hooks of one application, `owner`, which those that take an argument are called with."""
+    """The hooks of one application, `owner`, which those that need an argument are called with."""
 
     def __init__(self, owner: Any) -> None:
         self._owner = owner
@@ -77,7 +77,7 @@ class Hooks:
     def _bound(self, hook: Handler | Callable[..., Any]) -> Callable[[], Any]:
         """Return the hook as a function without arguments."""
         call = hook.call if isinstance(hook, Handler) else hook
-        if accepts_argument(call):
+        if needs_argument(call):
             return lambda: call(self._owner)
         Handler(call).check("a hook takes the application or nothing")
         return call

@@ -99,6 +99,18 @@ def test_they_may_be_async_and_take_the_application(log: list[str]) -> None:
     assert log == ["shop", "stopped, began: True"]
 
 
+def test_an_argument_with_a_default_is_not_the_application(log: list[str]) -> None:
+    app = App()
+
+    @app.on_stop
+    def close(timeout_s: float = 5.0) -> None:
+        log.append(f"closed in {timeout_s}")
+
+    app.on_start(dict)  # written in C: nobody knows its arguments
+    run(app)
+    assert log == ["closed in 5.0"]
+
+
 def test_plain_hooks_run_on_the_thread_of_the_loop() -> None:
     app = App()
     threads = []

@@ -12,7 +12,7 @@ from typing import Any
 
 from pierhead.messages.response import Response
 
-__all__ = ["Handler", "accepts_argument", "to_response"]
+__all__ = ["Handler", "needs_argument", "to_response"]
 
 
 class Handler:
@@ -81,11 +81,21 @@ def _function(call: Any) -> Any:
     return call
 
 
-def accepts_argument(call: Callable[..., Any]) -> bool:
-    """Tell whether a function requires one positional argument or can take it."""
+def needs_argument(call: Callable[..., Any]) -> bool:
+    """Tell whether a function can be called with one argument, and not without."""
     try:
-        inspect.signature(call).bind(None)
-    except (TypeError, ValueError):
+        signature = inspect.signature(call)
+    except (TypeError, ValueError):  # written in C
+        return False
+    try:
+        signature.bind()
+    except TypeError:
+        pass
+    else:
+        return False
+    try:
+        signature.bind(None)
+    except TypeError:
         return False
     return True
 

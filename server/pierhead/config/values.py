@@ -25,7 +25,7 @@ def parse_value(knob: Knob, raw: object) -> Any:
     """
     if isinstance(raw, str):
         raw = raw.strip()
-    if knob.optional and (raw is None or raw in {"", ()} or raw == []):
+    if knob.optional and raw in (None, "", (), []):
         return knob.default if knob.default is None else type(knob.default)()
     value = _PARSERS[knob.kind](raw)
     if knob.choices and value not in knob.choices:
@@ -38,7 +38,7 @@ def parse_value(knob: Knob, raw: object) -> Any:
 
 def format_value(knob: Knob, value: object) -> str:
     """Write a value the way `parse_value` reads it, for people."""
-    if value is None or value in {"", ()}:
+    if value in (None, "", ()):
         return "(none)"
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -101,7 +101,7 @@ def _with_unit(raw: object, units: dict[str, Any], expected: str) -> float:
 
 
 def _list(raw: object) -> tuple[str, ...]:
-    items = re.split(r"[\s,]+", raw.strip()) if isinstance(raw, str) else raw
+    items = re.findall(r"[^\s,]+", raw) if isinstance(raw, str) else raw
     if not isinstance(items, list | tuple) or not items:
         raise ValueError("use a list of texts, such as one two or one,two")
     return tuple(_text(item) for item in items)

@@ -1,0 +1,119 @@
+"""Where settings come from, which source wins, and what is said about values that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pierhead.config import Configuration, Settings, load_configuration
+from pierhead.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def load(text: str = "", environ: dict[str, str] | None = None, **arguments: Any) -> Configuration:
+    if text:
+        Path("pierhead.toml").write_text(text)
+    return load_configuration(arguments, environ)
+
+
+def complaint(text: str = "", environ: dict[str, str] | None = None, **arguments: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(text, environ, **arguments)
+    return str(caught.value)
+
+
+def test_without_any_source_everything_is_as_documented() -> None:
+    found = load()
+    assert found.settings == Settings()
+    assert set(found.sources.values()) == {"default"}
+
+
+def test_the_command_line_wins_over_variables_and_these_over_the_file() -> None:
+    text = 'workers = 2\nthreads = 2\nmax_headers = 2\nlisten = ["http://127.0.0.1:1"]\n'
+    found = load(text, {"PIERHEAD_WORKERS": "3", "PIERHEAD_THREADS": "3"}, workers="4")
+    settings = found.settings
+    assert (settings.workers, settings.threads, settings.max_headers) == (4, 3, 2)
+    assert settings.listen == ("http://127.0.0.1:1",)
+    assert found.sources["workers"] == "--workers"
+    assert found.sources["threads"] == "PIERHEAD_THREADS"
+    assert found.sources["max_headers"] == "pierhead.toml"
+    assert found.sources["backlog"] == "default"
+
+
+def test_a_file_can_be_named(folder: Path) -> None:
+    (folder / "other.toml").write_text('max_body_bytes = "1MiB"')
+    (folder / "pierhead.toml").write_text("nonsense")
+    assert load_configuration({}, {}, "other.toml").settings.max_body_bytes == 1 << 20
+    assert load_configuration({}, {"PIERHEAD_CONFIG": "other.toml"}).settings.max_body_bytes == 1 << 20
+
+
+def test_an_empty_variable_is_unset_unless_empty_means_something() -> None:
+    settings = load(environ={"PIERHEAD_WORKERS": "", "PIERHEAD_SERVER_HEADER": ""}).settings
+    assert settings.workers == 0
+    assert settings.server_header == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("worker = 2", "pierhead.toml: there is no setting 'worker'; did you mean workers?"),
+        ("zebra = 2", "pierhead.toml: there is no setting 'zebra'"),
+        ('workers = "many"', "pierhead.toml: workers = 'many': use a whole number"),
+        ("reload = 3", "pierhead.toml: reload = 3: use true or false"),
+        ("threads = true", "pierhead.toml: threads = true: use a whole number"),
+        ("workers = = 2", "pierhead.toml is no valid TOML: Invalid value (at line 1, column 11)"),
+    ],
+)
+def test_a_bad_file_is_named_with_key_value_and_fix(text: str, message: str) -> None:
+    assert complaint(text) == message
+
+
+def test_a_file_that_is_not_there_or_no_text_is_named(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no configuration file none\.toml"):
+        load_configuration({}, {}, "none.toml")
+    (folder / "pierhead.toml").write_bytes(b"\xff")
+    assert complaint().startswith("pierhead.toml is no valid TOML")
+    (folder / "folder.toml").mkdir()
+    with pytest.raises(ConfigError, match=r"folder\.toml cannot be read: Is a directory"):
+        load_configuration({}, {}, "folder.toml")
+
+
+def test_a_bad_variable_and_a_bad_option_are_named() -> None:
+    assert complaint(environ={"PIERHEAD_WORKERS": "many"}) == "PIERHEAD_WORKERS = 'many': use a whole number"
+    assert complaint(drain_timeout_s="soon").startswith("--drain-timeout-s = 'soon': use a time")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ({"listen": "8080"}, "use http://host:port"),
+        ({"listen": "http://127.0.0.1:1 https://b:2"}, "https://b:2: there is no https:// listener"),
+        ({"trusted_proxies": "10.0.0.1/8"}, "'10.0.0.1/8' is no network"),
+        ({"health_path": "healthz"}, "a path begins with /"),
+        ({"request_id_header": "X Request"}, "use a header name such as X-Request-Id"),
+        ({"server_header": "pier\u0085head"}, "use printable characters"),
+        ({"app_dir": "none"}, "there is no such directory"),
+        ({"spool_dir": "none"}, "there is no such directory"),
+        ({"reload_dirs": ". none"}, "there is no directory none"),
+        ({"max_line_bytes": "64KiB"}, "a request line is part of its head"),
+        ({"ready_path": "/healthz"}, "give them two paths"),
+    ],
+)
+def test_what_can_only_be_seen_here_is_checked_here(arguments: dict[str, Any], part: str) -> None:
+    assert part in complaint(**arguments)
+
+
+def test_a_variable_that_is_nearly_ours_is_warned_of_and_others_are_not() -> None:
+    environ = {"PIERHEAD_WORKER": "2", "PIERHEAD_SERVICE_HOST": "10.0.0.1", "PATH": "/bin"}
+    (warning,) = load(environ=environ).warnings
+    assert warning == (
+        "the variable PIERHEAD_WORKER is not a setting and has no effect; did you mean PIERHEAD_WORKERS?"
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -49,7 +50,7 @@ class Handler:
     def check(self, what: str, *positional: str, named: Iterable[str] = ()) -> None:
         """Raise TypeError unless it can be called with these arguments; `what` it is called for."""
         try:
-            signature = inspect.signature(self.call)
+            signature = _signature(self.call)
         except (TypeError, ValueError):  # written in C: nobody knows before it is called
             return
         names = tuple(named)
@@ -75,6 +76,14 @@ def describe(call: Callable[..., Any]) -> str:
     return f"{getattr(function, '__module__', None) or '?'}.{name}"
 
 
+def _signature(call: Callable[..., Any]) -> inspect.Signature:
+    if sys.version_info >= (3, 14):  # annotations are evaluated late, some only for type checkers: leave them
+        from annotationlib import Format
+
+        return inspect.signature(call, annotation_format=Format.STRING)
+    return inspect.signature(call)
+
+
 def _function(call: Any) -> Any:
     while isinstance(call, functools.partial):
         call = call.func
@@ -84,7 +93,7 @@ def _function(call: Any) -> Any:
 def needs_argument(call: Callable[..., Any]) -> bool:
     """Tell whether a function can be called with one argument, and not without."""
     try:
-        signature = inspect.signature(call)
+        signature = _signature(call)
     except (TypeError, ValueError):  # written in C
         return False
     try:

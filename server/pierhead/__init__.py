@@ -8,6 +8,7 @@ from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address, Request
 from pierhead.messages.response import Response
 from pierhead.messages.websocket import WebSocket
+from pierhead.server import Server
 
 __all__ = [
     "Address",
@@ -17,6 +18,7 @@ __all__ = [
     "Headers",
     "Request",
     "Response",
+    "Server",
     "WebSocket",
     "WebSocketClosed",
 ]

@@ -96,6 +96,7 @@ class Client:
     def __init__(
         self,
         app: App | Application,
+        /,
         *,
         base_url: str = "http://testserver",
         client: tuple[str, int] = ("127.0.0.1", 50000),

@@ -120,7 +120,7 @@ def _exchange(client: Client, request: dict[str, Any]) -> int:
     except BrokenPipeError:
         raise
     except (ConnectionError, TimeoutError) as error:
-        print(f"pierhead: {error or 'no response in time'}", file=sys.stderr)
+        print(f"pierhead: {str(error) or 'no response in time'}", file=sys.stderr)
         return 100
 
 

@@ -206,6 +206,8 @@ class Server:
             id=request_id or f"{self._id_prefix}{next(self._ids):08x}",
             limits=self._body_limits,
         )
+        if request_id is not None:
+            request.response_headers[self._id_field] = request_id  # so that all logs on the way agree
         self._forwarding.apply(request, head.section)
         return request
 

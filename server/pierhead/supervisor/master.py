@@ -175,14 +175,21 @@ class Master:
         for other in self._generations:
             if other is not generation and not other.leaving:
                 self._retire(other, restart=True)
+        self._reload_if_asked_again()
+
+    def _reload_if_asked_again(self) -> None:
         if self._reload_again:
             self._reload_again = False
             self._reload("asked again meanwhile")
 
     def _retire(self, generation: _Generation, *, restart: bool) -> None:
         generation.leaving = True
-        generation.deadline = time.monotonic() + self._settings.drain_timeout_s + _KILL_GRACE_S
-        generation.channel.send(retire=restart)
+        if generation.ready:
+            generation.deadline = time.monotonic() + self._settings.drain_timeout_s + _KILL_GRACE_S
+            generation.channel.send(retire=restart)
+        else:  # it may not listen yet: an import takes as long as it takes
+            generation.deadline = time.monotonic() + _KILL_GRACE_S
+            _send(generation, signal.SIGTERM)
 
     def _reload(self, why: str) -> None:
         """Start a new generation; the one that serves goes on until that is ready."""
@@ -249,6 +256,7 @@ class Master:
         if any(one.ready and not one.leaving for one in self._generations):
             if not generation.ready:
                 logger.error("reload failed; the code from before goes on serving")
+                self._reload_if_asked_again()
             return
         if generation.ready:
             self._restarts += 1

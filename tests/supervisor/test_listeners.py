@@ -1,0 +1,71 @@
+"""Listeners: what a URL becomes, and what is said where it cannot be had."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from pierhead.supervisor.listeners import BindError, bind, holder_of, listener_url, unlink
+
+
+def test_port_0_is_chosen_and_told() -> None:
+    with bind("http://127.0.0.1:0", 5) as bound:
+        port = bound.getsockname()[1]
+        assert listener_url(bound) == f"http://127.0.0.1:{port}"
+        assert holder_of(port).endswith(f"(pid {os.getpid()})")
+        with socket.create_connection(("127.0.0.1", port), 5):
+            pass
+    assert holder_of(port) == ""
+
+
+def test_ipv6_is_written_in_brackets() -> None:
+    try:
+        bound = bind("http://[::1]:0", 5)
+    except BindError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with bound:
+        assert listener_url(bound).startswith("http://[::1]:")
+
+
+def test_a_port_in_use_is_refused_with_its_holder() -> None:
+    with bind("http://127.0.0.1:0", 5) as bound, pytest.raises(BindError) as caught:
+        bind(listener_url(bound), 5)
+    assert "the port is in use by" in str(caught.value)
+    assert f"(pid {os.getpid()})" in str(caught.value)
+
+
+def test_a_host_that_is_not_ours_is_refused() -> None:
+    with pytest.raises(BindError, match=r"cannot listen on http://192\.0\.2\.1:8080"):
+        bind("http://192.0.2.1:8080", 5)
+
+
+def test_a_unix_socket_has_the_mode_of_its_url_and_goes_with_the_server(tmp_path: Path) -> None:
+    path = tmp_path / "app.sock"
+    with bind(f"http://unix:{path}?mode=600", 5) as bound:
+        assert listener_url(bound) == f"http://unix:{path}"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        with pytest.raises(BindError, match="another process listens on it"):
+            bind(f"http://unix:{path}", 5)
+        unlink(bound)
+    assert not path.exists()
+
+
+def test_a_unix_socket_left_behind_is_replaced_but_no_other_file(tmp_path: Path) -> None:
+    path = tmp_path / "app.sock"
+    bind(f"http://unix:{path}", 5).close()
+    assert path.exists()
+    bind(f"http://unix:{path}", 5).close()
+    path.unlink()
+    path.write_text("precious")
+    with pytest.raises(BindError, match="which is no socket"):
+        bind(f"http://unix:{path}", 5)
+    assert path.read_text() == "precious"
+
+
+def test_a_unix_socket_in_no_folder_names_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(BindError, match="nowhere must exist"):
+        bind(f"http://unix:{tmp_path}/nowhere/app.sock", 5)

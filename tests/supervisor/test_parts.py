@@ -1,0 +1,129 @@
+"""The supervisor's small parts: channel, reactor, pid file, watcher, facts about processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pierhead.config import Settings
+from pierhead.supervisor import process
+from pierhead.supervisor.channel import Channel
+from pierhead.supervisor.pidfile import PidFile, PidFileError
+from pierhead.supervisor.reactor import Reactor
+from pierhead.supervisor.watch import Watcher
+
+
+def test_a_channel_carries_messages_both_ways_and_shows_its_end() -> None:
+    one, other = Channel.pair()
+    one.send(ready=True, files=["a" * 10_000])
+    one.send(more=1)
+    other.send(retire=False)
+    assert one.receive_one() == {"retire": False}
+    messages: list[object] = []
+    while len(messages) < 2:
+        messages += other.receive() or []
+    assert messages == [{"ready": True, "files": ["a" * 10_000]}, {"more": 1}]
+    one.close()
+    assert other.receive() is None
+    assert other.receive_one() is None
+    other.send(nobody="hears")  # is no error
+    other.close()
+
+
+def test_a_reactor_reports_signals_and_channels_in_time() -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    reactor = Reactor([signal.SIGUSR1])
+    one, other = Channel.pair()
+    try:
+        assert reactor.wait(0.0) == ([], [])
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert reactor.wait(5.0) == ([signal.SIGUSR1], [])
+        reactor.add(one)
+        other.send(x=1)
+        assert reactor.wait(5.0) == ([], [one])
+        reactor.remove(one)
+        reactor.remove(one)
+        assert reactor.wait(0.0) == ([], [])
+    finally:
+        reactor.close()
+        one.close()
+        other.close()
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def test_a_pid_file_belongs_to_the_process_that_runs(tmp_path: Path) -> None:
+    path = tmp_path / "pierhead.pid"
+    path.write_text("99999999\n")  # a crash left it behind
+    first = PidFile(str(path))
+    assert path.read_text() == f"{os.getpid()}\n"
+    with pytest.raises(PidFileError, match=f"held by process {os.getpid()}"):
+        PidFile(str(path))
+    first.remove()
+    assert not path.exists()
+    with pytest.raises(PidFileError, match="cannot write"):
+        PidFile(str(tmp_path / "nowhere" / "pierhead.pid"))
+
+
+def test_a_watcher_notices_what_changes_comes_and_goes(tmp_path: Path) -> None:
+    source = tmp_path / "app.py"
+    source.write_text("one")
+    elsewhere = tmp_path.parent / f"{tmp_path.name}.toml"
+    elsewhere.write_text("a")
+    watcher = Watcher([str(tmp_path)])
+    watcher.watch([str(elsewhere)])
+    assert watcher.changed() is None
+    source.write_text("another")
+    assert watcher.changed() == source
+    assert watcher.changed() is None
+    (tmp_path / "new.py").write_text("")
+    assert watcher.changed() == tmp_path / "new.py"
+    (tmp_path / "notes.txt").write_text("")
+    assert watcher.changed() is None
+    elsewhere.unlink()
+    assert watcher.changed() == elsewhere
+
+
+def test_an_end_is_described() -> None:
+    for code, text in [("exit 7", "exited with code 7"), ("kill -9 $$", "was killed by SIGKILL")]:
+        child = subprocess.Popen(["sh", "-c", code])
+        _, status = os.waitpid(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        assert process.describe_exit(status) == text
+
+
+def test_all_children_that_ended_are_reaped() -> None:
+    code = (
+        "import os, time\n"
+        "from pierhead.supervisor.process import reap\n"
+        "pids = {os.fork() or os._exit(3) for _ in range(3)}\n"
+        "seen = set()\n"
+        "while len(seen) < 3: seen |= {pid for pid, _ in reap()}\n"
+        "assert seen == pids and list(reap()) == []\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+def test_there_is_at_least_one_core() -> None:
+    assert 1 <= process.available_cores() <= (os.cpu_count() or 1)
+
+
+def test_an_unknown_user_is_an_error() -> None:
+    with pytest.raises(LookupError):
+        process.drop_privileges(Settings(user="nobody-has-this-name"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_becomes_the_user_it_is_told() -> None:
+    code = (
+        "import os\n"
+        "from pierhead.config import Settings\n"
+        "from pierhead.supervisor.process import drop_privileges\n"
+        "drop_privileges(Settings(user='nobody', umask=0o077))\n"
+        "assert os.getuid() != 0 and os.getgid() != 0 and os.umask(0) == 0o077\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)

@@ -27,7 +27,10 @@ def main(argv: Sequence[str]) -> int:
     Raises ConfigError, and LoadError where the application does not load.
     """
     parser = Parser(
-        "check", "Show the effective configuration and where it is from; load the application.", _EPILOG
+        "check",
+        "Show the effective configuration and where it is from; load the application.",
+        _EPILOG,
+        "%(prog)s [module:app] [option ...]",
     )
     add_application(parser, optional=True)
     add_config(parser)

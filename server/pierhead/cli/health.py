@@ -40,7 +40,10 @@ def main(argv: Sequence[str]) -> int:
         connection.request("GET", target, headers={"User-Agent": "pierhead-health", "Connection": "close"})
         response = connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        # One line, whatever a stranger answers.
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, http.client.BadStatusLine):
+            reason = f"this is no HTTP response: {reason}"
         print(f"{url}: {reason}", file=sys.stderr)
         return 1
     finally:

@@ -30,9 +30,10 @@ _METAVARS = {
 class Parser(argparse.ArgumentParser):
     """A parser that takes options and arguments in any order, and knows the nearest option to a wrong one."""
 
-    def __init__(self, command: str, description: str, epilog: str = "") -> None:
+    def __init__(self, command: str, description: str, epilog: str = "", usage: str | None = None) -> None:
         super().__init__(
             prog=f"pierhead {command}",
+            usage=usage,
             description=description,
             epilog=epilog or None,
             allow_abbrev=False,

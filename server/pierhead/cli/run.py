@@ -22,7 +22,7 @@ exit codes: 0 stopped, 1 failed, 2 wrong usage or configuration, 3 the applicati
 
 def main(argv: Sequence[str]) -> int:
     """Serve the application; returns the exit code. Raises ConfigError."""
-    parser = Parser("run", "Serve an application.", _EPILOG)
+    parser = Parser("run", "Serve an application.", _EPILOG, "%(prog)s [module:app] [option ...]")
     add_application(parser, optional=True)
     add_config(parser)
     add_settings(parser)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -65,13 +65,19 @@ class Pierhead:
     """One `pierhead run`; as a context manager it leaves no process behind."""
 
     def __init__(
-        self, folder: Path, *options: str, source: str = APP, workers: int = 2, ready: bool = True
+        self,
+        folder: Path,
+        *options: str,
+        source: str = APP,
+        workers: int = 2,
+        ready: bool = True,
+        program: Sequence[str] = (sys.executable, "-P", "-m", "pierhead"),
     ) -> None:
         self.folder = folder
         self.write(source)
         self.log = ""
         self._lock = threading.Condition()
-        command = [sys.executable, "-P", "-m", "pierhead", "run", "app:app", "--app-dir", str(folder)]
+        command = [*program, "run", "app:app", "--app-dir", str(folder)]
         command += [
             "--listen",
             "http://127.0.0.1:0",

@@ -24,7 +24,7 @@ from pierhead.interfaces.base import Application
 from pierhead.interfaces.load import load
 from pierhead.log import configure
 from pierhead.supervisor.channel import Channel
-from pierhead.supervisor.process import describe_exit, drop_privileges, reap
+from pierhead.supervisor.process import describe_exit, drop_privileges, end_with_parent, reap
 from pierhead.supervisor.reactor import Reactor
 from pierhead.supervisor.worker import START_FAILED, run_worker
 
@@ -50,6 +50,7 @@ def main(channel_fd: int) -> int:
     configure(settings, "generation")
     try:
         drop_privileges(settings)
+        end_with_parent()  # also while the application is imported, when nobody listens to the channel
         application = load(
             settings.app, factory=settings.factory, app_dir=settings.app_dir, threads=settings.threads
         )
@@ -248,7 +249,9 @@ class Generation:
         self._due.clear()
         for bound in self._sockets:
             bound.close()  # or clients would go on being queued on it, for nobody
-        self._kill_at = time.monotonic() + self._settings.drain_timeout_s + _KILL_GRACE_S
+        in_progress = any(worker.ready for worker in self._workers.values())
+        drain_s = self._settings.drain_timeout_s if in_progress else 0.0
+        self._kill_at = time.monotonic() + drain_s + _KILL_GRACE_S
         for worker in self._workers.values():
             worker.channel.send(going_away=going_away)
 

@@ -8,6 +8,7 @@ import math
 import os
 import pwd
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pierhead.config import Settings
 
-__all__ = ["available_cores", "describe_exit", "drop_privileges", "reap"]
+__all__ = ["available_cores", "describe_exit", "drop_privileges", "end_with_parent", "reap"]
+
+
+_PR_SET_PDEATHSIG = 1
 
 
 def available_cores() -> int:
@@ -59,18 +63,39 @@ def reap() -> Iterator[tuple[int, int]]:
 
 
 def drop_privileges(settings: Settings) -> None:
-    """Become `user` and `group`, and set `umask`, where they are set; LookupError for unknown names."""
+    """Become `user` and `group`, and set `umask`, where they are set.
+
+    Raises LookupError for a name there is not, PermissionError unless started as root.
+    """
     if settings.umask is not None:
         os.umask(settings.umask)
     if not settings.user and not settings.group:
         return
-    user = pwd.getpwnam(settings.user) if settings.user else None
-    group = user.pw_gid if user else os.getgid()
-    if settings.group:
-        group = grp.getgrnam(settings.group).gr_gid
-    if user is not None and os.geteuid() == 0:
-        os.initgroups(user.pw_name, group)
-    os.setgid(group)
-    if user is not None:
-        os.setuid(user.pw_uid)
-        os.environ["HOME"] = user.pw_dir
+    try:
+        user = pwd.getpwnam(settings.user) if settings.user else None
+    except KeyError:
+        raise LookupError(f"user: this system has no user {settings.user!r}") from None
+    try:
+        group = (
+            grp.getgrnam(settings.group).gr_gid if settings.group else user.pw_gid if user else os.getgid()
+        )
+    except KeyError:
+        raise LookupError(f"group: this system has no group {settings.group!r}") from None
+    try:
+        if user is not None and os.geteuid() == 0:
+            os.initgroups(user.pw_name, group)
+        os.setgid(group)
+        if user is not None:
+            os.setuid(user.pw_uid)
+            os.environ["HOME"] = user.pw_dir
+    except PermissionError:
+        raise PermissionError("user and group can only be changed when started as root") from None
+
+
+def end_with_parent() -> None:
+    """Have the kernel send SIGTERM to this process when its parent dies, however that dies (Linux only)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

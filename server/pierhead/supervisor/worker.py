@@ -123,18 +123,26 @@ async def serve_until(
 
     `stop`'s result says whether the server goes away (True) or restarts. Raises StartFailedError.
     """
-    access_log = AccessLog(settings)
+    try:
+        access_log = AccessLog(settings)
+    except OSError as error:
+        raise StartFailedError(f"cannot write access_log {settings.access_log}: {error.strerror}") from error
     server: Server
     health = Health(application, lambda: server.ready, settings.health_path, settings.ready_path)
     server = Server(health, settings, forwarding=Forwarding(settings), record=access_log.record)
-    try:
-        async with asyncio.timeout(settings.start_timeout_s or None):
-            await server.serve(sockets)
-    except BaseException as error:
-        text = "".join(traceback.format_exception(error)).rstrip()
-        if isinstance(error, TimeoutError):
-            text = f"the application did not start within start_timeout_s={settings.start_timeout_s:g}"
-        raise StartFailedError(text) from error
+    start = asyncio.ensure_future(server.serve(sockets))
+    events: list[asyncio.Future[Any]] = [start, stop]
+    await asyncio.wait(events, timeout=settings.start_timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    if not start.done():
+        start.cancel()
+        await asyncio.gather(start, return_exceptions=True)  # what was started is stopped
+        if stop.done():
+            return 0
+        raise StartFailedError(
+            f"the application did not start within start_timeout_s={settings.start_timeout_s:g}"
+        )
+    if (failure := start.exception()) is not None:
+        raise StartFailedError("".join(traceback.format_exception(failure)).rstrip()) from failure
     ready()
     try:
         going_away = await stop

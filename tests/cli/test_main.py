@@ -11,9 +11,24 @@ from pierhead.cli import COMMANDS, main
 from pierhead.config import Settings
 
 
-def test_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_the_distributions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    versions = {"pierhead": "1.2.3"}
+    monkeypatch.setattr(importlib.metadata, "version", versions.__getitem__)
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"pierhead {importlib.metadata.version('pierhead')}\n"
+    assert capsys.readouterr().out == "pierhead 1.2.3\n"
+
+
+def test_version_of_a_source_tree_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def version(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == "pierhead (not installed, run from its source)\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -88,6 +88,25 @@ def test_a_watcher_notices_what_changes_comes_and_goes(tmp_path: Path) -> None:
     assert watcher.changed() == elsewhere
 
 
+def test_a_watcher_overlooks_no_change_while_it_learns_of_more_files(tmp_path: Path) -> None:
+    source = tmp_path / "app.py"
+    source.write_text("one")
+    watcher = Watcher([str(tmp_path)])
+    source.write_text("another")
+    watcher.watch([str(source), str(tmp_path / "late.py")])
+    assert watcher.changed() == source
+
+
+def test_a_watcher_leaves_hidden_folders_alone_but_may_be_in_one(tmp_path: Path) -> None:
+    project = tmp_path / ".work" / "project"
+    (project / ".venv").mkdir(parents=True)
+    watcher = Watcher([str(project)])
+    (project / ".venv" / "module.py").write_text("")
+    assert watcher.changed() is None
+    (project / "app.py").write_text("")
+    assert watcher.changed() == project / "app.py"
+
+
 def test_an_end_is_described() -> None:
     for code, text in [("exit 7", "exited with code 7"), ("kill -9 $$", "was killed by SIGKILL")]:
         child = subprocess.Popen(["sh", "-c", code])

@@ -15,14 +15,14 @@ class Watcher:
     """Notices changes of files, and of Python files that come and go in directories."""
 
     def __init__(self, directories: Iterable[str]) -> None:
-        self._directories = [Path(directory) for directory in directories]
+        self._directories = [Path(directory).resolve() for directory in directories]
         self._files: set[Path] = set()
         self._stamps = self._look()
 
     def watch(self, files: Iterable[str]) -> None:
-        """Watch these files as well, as they are now."""
-        self._files |= {Path(file) for file in files}
-        self._stamps = self._look()
+        """Watch these files as well; of those that are watched already no change is overlooked."""
+        self._files |= {Path(file).resolve() for file in files}
+        self._stamps = self._look() | self._stamps
 
     def changed(self) -> Path | None:
         """Return a file that changed, appeared or vanished since the last call, None if there is none."""
@@ -39,7 +39,7 @@ class Watcher:
             candidates.update(
                 path
                 for path in directory.rglob("*.py")
-                if not any(part.startswith(".") for part in path.parts[1:])
+                if not any(part.startswith(".") for part in path.relative_to(directory).parts)
             )
         for path in candidates:
             with contextlib.suppress(OSError):

@@ -37,7 +37,7 @@ class Collected(LogOutput):
 
 def line(request: Request | None, form: str = "text", *, status: int = 200, seconds: float = 0.000412) -> str:
     output = Collected()
-    AccessLog(Settings(access_log_format=form), output).record(request, status, 45, seconds)
+    AccessLog(Settings(access_log_format=form), output).record(request, status, 45, seconds, "192.0.2.7")
     (only,) = output.lines
     return only.decode("ascii")
 
@@ -99,7 +99,9 @@ def test_secrets_in_queries_and_passwords_are_not_logged(form: str) -> None:
 
 
 def test_what_was_refused_before_it_was_a_request_has_a_line_too() -> None:
-    assert re.fullmatch(r'- - - \[.*\] "-" 400 45 "-" "-" 0\.000000 -\n', line(None, status=400, seconds=0.0))
+    assert re.fullmatch(
+        r'192\.0\.2\.7 - - \[.*\] "-" 400 45 "-" "-" 0\.000000 -\n', line(None, status=400, seconds=0.0)
+    )
     assert parsed(None)["status"] == 200
 
 
@@ -162,7 +164,7 @@ def test_the_server_records_answers_and_refusals(app: App) -> None:
     answered, head, refused = map(json.loads, output.lines)
     assert (answered["status"], answered["bytes"], answered["request_id"]) == (200, 5, "abc")
     assert (head["method"], head["bytes"]) == ("HEAD", 0)
-    assert refused["status"] == 400
+    assert (refused["status"], refused["client"]) == (400, "127.0.0.1")
 
 
 async def test_off_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

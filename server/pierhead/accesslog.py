@@ -44,8 +44,10 @@ class AccessLog:
         self._second = 0
         self._stamp = ""
 
-    def record(self, request: Request | None, status: int, body_bytes: int, duration_s: float) -> None:
-        """Log one response: to `request`, or to what was refused before it was one (None)."""
+    def record(
+        self, request: Request | None, status: int, body_bytes: int, duration_s: float, peer: str = ""
+    ) -> None:
+        """Log one response: to `request`, or (None) to what `peer` sent that was refused before."""
         if self._output is None:
             return
         second = int(time.time())
@@ -53,17 +55,28 @@ class AccessLog:
             self._second = second
             form = "%Y-%m-%dT%H:%M:%SZ" if self._json else "%d/%b/%Y:%H:%M:%S +0000"
             self._stamp = time.strftime(form, time.gmtime(second))
-        line = self._json_line if self._json else self._text_line
-        self._output.write(line(request, status, body_bytes, duration_s).encode("ascii"))
+        if request is None:
+            line = self._refused_line(status, body_bytes, duration_s, peer)
+        else:
+            render = self._json_line if self._json else self._text_line
+            line = render(request, status, body_bytes, duration_s)
+        self._output.write(line.encode("ascii"))
 
     def close(self) -> None:
         """Write what is left."""
         if self._output is not None:
             self._output.close()
 
-    def _text_line(self, request: Request | None, status: int, body_bytes: int, duration_s: float) -> str:
-        if request is None:
-            return f'- - - [{self._stamp}] "-" {status} {body_bytes} "-" "-" {duration_s:.6f} -\n'
+    def _refused_line(self, status: int, body_bytes: int, duration_s: float, peer: str) -> str:
+        if not self._json:
+            who = _word(peer, _CLIENT)
+            return f'{who} - - [{self._stamp}] "-" {status} {body_bytes} "-" "-" {duration_s:.6f} -\n'
+        return (
+            f'{{"time":"{self._stamp}","client":{_string(peer, _CLIENT)},'
+            f'"status":{status},"bytes":{body_bytes},"duration_s":{duration_s:.6f}}}\n'
+        )
+
+    def _text_line(self, request: Request, status: int, body_bytes: int, duration_s: float) -> str:
         client, target, user, referrer, agent = _facts(request)
         return (
             f"{_word(client, _CLIENT)} - {_word(user, _USER)} [{self._stamp}] "
@@ -72,10 +85,8 @@ class AccessLog:
             f"{duration_s:.6f} {_word(request.id, _ID)}\n"
         )
 
-    def _json_line(self, request: Request | None, status: int, body_bytes: int, duration_s: float) -> str:
+    def _json_line(self, request: Request, status: int, body_bytes: int, duration_s: float) -> str:
         result = f'"status":{status},"bytes":{body_bytes},"duration_s":{duration_s:.6f}'
-        if request is None:
-            return f'{{"time":"{self._stamp}",{result}}}\n'
         client, target, user, referrer, agent = _facts(request)
         return (
             f'{{"time":"{self._stamp}","client":{_string(client, _CLIENT)},"user":{_string(user, _USER)},'

@@ -331,7 +331,7 @@ class HttpConnection(asyncio.Protocol):
         self.codec.close_after_response()
         body = response.body
         assert isinstance(body, bytes)
-        self.server.record(None, status, len(body), 0.0)
+        self.server.record(None, status, len(body), 0.0, self._client.host)
         self.transport.write(self.codec.respond(status, response.headers.raw, body, self.server.stamp))
         self._close()
 

@@ -8,9 +8,9 @@ import os
 import re
 import socket as socket_module
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pierhead.forwarded import Forwarding
 from pierhead.messages.body import BodyLimits, BodyReader
@@ -25,8 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder", "Server"]
 
-Recorder = Callable[[Request | None, int, int, float], None]
-"""Called after each response with the request (None where it was refused), status, body bytes and seconds."""
+
+class Recorder(Protocol):
+    """Takes note of a response: to a request, or (None) to what `peer` sent that was refused before."""
+
+    def __call__(
+        self, request: Request | None, status: int, body_bytes: int, duration_s: float, peer: str = ""
+    ) -> None:
+        """Record the status, the bytes of the body that were sent, and the seconds it took."""
+
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
 SWEEP_S = 0.25
@@ -236,5 +243,7 @@ class Server:
         self._sweep = loop.call_later(SWEEP_S, self._tick)
 
 
-def _record_nothing(request: Request | None, status: int, body_bytes: int, seconds: float) -> None:
+def _record_nothing(
+    request: Request | None, status: int, body_bytes: int, duration_s: float, peer: str = ""
+) -> None:
     """Keep no record."""

@@ -10,6 +10,7 @@ in logs. What is not printable ASCII, a quotation mark or a backslash is escaped
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from json.encoder import encode_basestring_ascii as _quoted
@@ -77,38 +78,39 @@ class AccessLog:
         )
 
     def _text_line(self, request: Request, status: int, body_bytes: int, duration_s: float) -> str:
-        client, target, user, referrer, agent = _facts(request)
+        client, user, method, target, referrer, agent = _facts(request)
         return (
-            f"{_word(client, _CLIENT)} - {_word(user, _USER)} [{self._stamp}] "
-            f'"{_word(request.method, _METHOD)} {_word(target, _TARGET)} HTTP/{request.http_version}" '
-            f'{status} {body_bytes} "{_text(referrer, _REFERRER)}" "{_text(agent, _AGENT)}" '
+            f"{_known_word(client, _CLIENT)} - {_known_word(user, _USER)} [{self._stamp}] "
+            f'"{_known_word(method, _METHOD)} {_word(target, _TARGET)} HTTP/{request.http_version}" '
+            f'{status} {body_bytes} "{_known_text(referrer, _REFERRER)}" "{_known_text(agent, _AGENT)}" '
             f"{duration_s:.6f} {_word(request.id, _ID)}\n"
         )
 
     def _json_line(self, request: Request, status: int, body_bytes: int, duration_s: float) -> str:
         result = f'"status":{status},"bytes":{body_bytes},"duration_s":{duration_s:.6f}'
-        client, target, user, referrer, agent = _facts(request)
+        client, user, method, target, referrer, agent = _facts(request)
         return (
-            f'{{"time":"{self._stamp}","client":{_string(client, _CLIENT)},"user":{_string(user, _USER)},'
-            f'"method":{_string(request.method, _METHOD)},"path":{_string(target, _TARGET)},'
-            f'"protocol":"HTTP/{request.http_version}",{result},"referrer":{_string(referrer, _REFERRER)},'
-            f'"user_agent":{_string(agent, _AGENT)},"request_id":{_string(request.id, _ID)}}}\n'
+            f'{{"time":"{self._stamp}","client":{_known_string(client, _CLIENT)},'
+            f'"user":{_known_string(user, _USER)},"method":{_known_string(method, _METHOD)},'
+            f'"path":{_string(target, _TARGET)},"protocol":"HTTP/{request.http_version}",{result},'
+            f'"referrer":{_known_string(referrer, _REFERRER)},'
+            f'"user_agent":{_known_string(agent, _AGENT)},"request_id":{_string(request.id, _ID)}}}\n'
         )
 
 
-def _facts(request: Request) -> tuple[str, str, str, str, str]:
-    """Return client, target, user name, referrer and user agent, "" for what there is not."""
+def _facts(request: Request) -> tuple[str, str, str, str, str, str]:
+    """Return client, user name, method, target, referrer and user agent, "" for what there is not."""
     user = referrer = agent = ""
     for name, value in request.headers.raw:
         size = len(name)
         if size == 10 and name.lower() == b"user-agent":
-            agent = value.decode("latin-1")
+            agent = value[:_AGENT].decode("latin-1")
         elif size == 7 and name.lower() == b"referer":
-            referrer = value.decode("latin-1").partition("?")[0]
+            referrer = value[:_REFERRER].decode("latin-1").partition("?")[0]
         elif size == 13 and name.lower() == b"authorization" and request.basic_auth is not None:
-            user = request.basic_auth.username
+            user = request.basic_auth.username[:_USER]
     client = request.client.host if request.client is not None else ""
-    return client, request.target.partition("?")[0], user, referrer, agent
+    return client, user, request.method[:_METHOD], request.target.partition("?")[0], referrer, agent
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -129,3 +131,9 @@ def _string(value: str, most: int) -> str:
     quoted = _quoted(value[:most])
     # An escape takes 12 characters at most, and none may be cut in two.
     return quoted if len(quoted) <= most + 2 else _quoted(value[: most // 12])
+
+
+# What comes again and again is remembered: all that a client repeats in each of its requests.
+_known_text = functools.lru_cache(1024)(_text)
+_known_word = functools.lru_cache(1024)(_word)
+_known_string = functools.lru_cache(1024)(_string)

@@ -52,6 +52,29 @@ def test_an_inherited_orphan_is_reaped_and_taken_for_no_worker(tmp_path: Path) -
         assert server.wait() == 0
 
 
+SIDECAR = (
+    APP
+    + """
+import subprocess, sys
+
+@app.on_start(per="master")
+def start() -> None:
+    app.state.sidecar = subprocess.Popen(["sh", "-c", "exit 7"])
+
+@app.on_stop(per="master")
+def stop() -> None:
+    print("sidecar ended with", app.state.sidecar.wait(), file=sys.stderr, flush=True)
+"""
+)
+
+
+def test_a_process_that_the_application_started_is_left_to_it(tmp_path: Path) -> None:
+    with Pierhead(tmp_path, source=SIDECAR) as server:
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        server.wait_for_log("sidecar ended with 7")
+
+
 def test_a_storm_of_reloads_ends_with_the_newest_code_and_loses_nothing(tmp_path: Path) -> None:
     with Pierhead(tmp_path) as server:
         with Load(server).running() as load:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -64,6 +65,18 @@ def test_a_unix_socket_left_behind_is_replaced_but_no_other_file(tmp_path: Path)
     with pytest.raises(BindError, match="which is no socket"):
         bind(f"http://unix:{path}", 5)
     assert path.read_text() == "precious"
+
+
+def test_a_unix_socket_of_a_server_that_is_busy_is_not_taken_over_nor_waited_for(tmp_path: Path) -> None:
+    url = f"http://unix:{tmp_path}/app.sock"
+    with bind(url, 0), contextlib.ExitStack() as stack:
+        for _ in range(2):  # as many as fit into the queue, and one more
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                client.connect(f"{tmp_path}/app.sock")
+        with pytest.raises(BindError, match="another process listens on it"):
+            bind(url, 5)
 
 
 def test_a_unix_socket_in_no_folder_names_the_folder(tmp_path: Path) -> None:

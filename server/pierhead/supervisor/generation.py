@@ -24,7 +24,7 @@ from pierhead.interfaces.base import Application
 from pierhead.interfaces.load import load
 from pierhead.log import configure
 from pierhead.supervisor.channel import Channel
-from pierhead.supervisor.process import describe_exit, drop_privileges, end_with_parent, reap
+from pierhead.supervisor.process import describe_exit, drop_privileges, end_with_parent, reap_these
 from pierhead.supervisor.reactor import Reactor
 from pierhead.supervisor.worker import START_FAILED, run_worker
 
@@ -213,10 +213,8 @@ class Generation:
 
     def _bury(self) -> None:
         """Take note of workers that ended, and have each replaced."""
-        for pid, status in reap():
-            worker = self._workers.pop(pid, None)
-            if worker is None:
-                continue
+        for pid, status in reap_these(list(self._workers)):
+            worker = self._workers.pop(pid)
             self._reactor.remove(worker.channel)
             worker.channel.close()
             if self._leaving:

@@ -92,8 +92,11 @@ def _bind_unix(listener: ListenURL, backlog: int) -> socket.socket:
         if not stat.S_ISSOCK(path.stat().st_mode):
             raise OSError(errno.EADDRINUSE, "there is a file of that name, which is no socket")
         with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)  # a server that is busy would make it wait
             try:
                 probe.connect(listener.path)
+            except BlockingIOError:
+                raise OSError(errno.EADDRINUSE, "another process listens on it") from None
             except ConnectionRefusedError:
                 path.unlink()  # nobody listens on it: left behind by a crash
             else:

@@ -9,14 +9,14 @@ import os
 import pwd
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
 
-__all__ = ["available_cores", "describe_exit", "drop_privileges", "end_with_parent", "reap"]
+__all__ = ["available_cores", "describe_exit", "drop_privileges", "end_with_parent", "reap", "reap_these"]
 
 
 _PR_SET_PDEATHSIG = 1
@@ -60,6 +60,14 @@ def reap() -> Iterator[tuple[int, int]]:
         if pid == 0:
             return
         yield pid, status
+
+
+def reap_these(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield (pid, wait status) of those children that ended; others may be somebody else's to wait for."""
+    for pid in pids:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            yield pid, status
 
 
 def drop_privileges(settings: Settings) -> None:

@@ -155,8 +155,9 @@ def test_without_fork_one_process_serves_and_stops_cleanly(tmp_path: Path, numbe
         answers: list[tuple[int, bytes]] = []
         client = threading.Thread(target=lambda: answers.append(server.get("/slow")))
         client.start()
-        eventually(lambda: established(server.port), "the request to be under way")
+        server.wait_until_begun()
         server.signal(number)
+        server.let_go()
         client.join(10)
         assert server.wait() == 0
         assert answers == [(200, b"finished")]
@@ -208,12 +209,3 @@ def test_all_addresses_are_told_and_serve(tmp_path: Path) -> None:
 
 def is_last(answered: list[str], version: str) -> bool:
     return answered[-1:] == [version]
-
-
-def established(port: int) -> bool:
-    """Tell whether the server has accepted a connection on `port`."""
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == "01" and int(fields[1].rpartition(":")[2], 16) == port and fields[9] != "0":
-            return True
-    return False

@@ -29,14 +29,22 @@ app = App()
 async def who(request: Request) -> Response:
     return Response.json({"version": VERSION, "pid": os.getpid(), "ppid": os.getppid()})
 
+def begin():
+    with open("begun", "a") as file:
+        file.write("x")
+
 @app.get("/slow")
 async def slow(request: Request) -> Response:
-    await asyncio.sleep(float(request.query.get("seconds", "0.5")))
+    begin()
+    while not os.path.exists("go"):
+        await asyncio.sleep(0.01)
     return Response.text("finished")
 
 @app.get("/block")
 def block(request: Request) -> Response:
-    time.sleep(float(request.query.get("seconds", "0.5")))
+    begin()
+    while not os.path.exists("go"):
+        time.sleep(0.01)
     return Response.text("finished")
 
 @app.get("/exit/{code:int}")
@@ -134,6 +142,15 @@ class Pierhead:
     def wait(self, seconds: float = 20.0) -> int:
         """Wait for the master's end; returns its exit code."""
         return self.process.wait(seconds)
+
+    def wait_until_begun(self, count: int = 1) -> None:
+        """Wait until `count` requests for /slow or /block are being handled; they end after `let_go`."""
+        path = self.folder / "begun"
+        eventually(lambda: path.exists() and len(path.read_text()) >= count, f"{count} requests begun")
+
+    def let_go(self) -> None:
+        """Have all requests for /slow and /block finish."""
+        (self.folder / "go").touch()
 
     def get(self, target: str = "/") -> tuple[int, bytes]:
         """Send one request on a connection of its own."""

@@ -95,8 +95,10 @@ def test_a_stop_under_load_finishes_what_was_begun(tmp_path: Path, number: signa
         threads.append(blocked)
         for thread in threads:
             thread.start()
-        eventually(lambda: established(server.port) >= 5, "the requests to be under way")
+        server.wait_until_begun(5)
         server.signal(number)
+        server.wait_for_log("stopping on")
+        server.let_go()
         assert server.wait() == 0
         for thread in threads:
             thread.join(10)
@@ -109,8 +111,8 @@ def test_a_stop_under_load_finishes_what_was_begun(tmp_path: Path, number: signa
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     with Pierhead(tmp_path) as server:
         hanging = socket.create_connection(("127.0.0.1", server.port))
-        hanging.sendall(b"GET /slow?seconds=60 HTTP/1.1\r\nHost: x\r\n\r\n")
-        eventually(lambda: established(server.port) >= 1, "the request to be under way")
+        hanging.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.wait_until_begun()
         server.signal(signal.SIGTERM)
         server.wait_for_log("stopping on SIGTERM")
         server.signal(signal.SIGTERM)
@@ -121,8 +123,8 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
 def test_a_stop_ends_within_its_grace_whatever_hangs(tmp_path: Path) -> None:
     with Pierhead(tmp_path, "--drain-timeout-s", "0.3") as server:
         hanging = socket.create_connection(("127.0.0.1", server.port))
-        hanging.sendall(b"GET /slow?seconds=60 HTTP/1.1\r\nHost: x\r\n\r\n")
-        eventually(lambda: established(server.port) >= 1, "the request to be under way")
+        hanging.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.wait_until_begun()
         server.signal(signal.SIGTERM)
         assert server.wait(15) == 0
         hanging.close()
@@ -194,13 +196,3 @@ def test_a_unix_socket_that_a_crash_left_behind_is_replaced(tmp_path: Path) -> N
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
         assert not path.exists()
-
-
-def established(port: int) -> int:
-    """Count the connections that the server accepted on `port`."""
-    count = 0
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == "01" and int(fields[1].rpartition(":")[2], 16) == port and fields[9] != "0":
-            count += 1
-    return count

@@ -35,6 +35,8 @@ def test_a_start_can_be_called_off(tmp_path: Path, where: str) -> None:
         started = time.monotonic()
         assert server.wait() == 0
         assert time.monotonic() - started < 8
+        # What waits is told; only what blocks its process has to be killed, after a grace.
+        assert ("does not leave; killing it" in server.log) == (where == "blocking hook")
         eventually(lambda: not any(map(alive, server.pids)), "all processes leave")
 
 

@@ -27,9 +27,9 @@ __all__ = ["Forwarding"]
 _FORWARDING_NAME = re.compile(rb"(?:x[-_])?forwarded(?:[-_].*)?|x[-_]real[-_].*|proxy", re.IGNORECASE)
 # Whether a lower-case header section has any of these at all: a literal start makes this search fast.
 _HINT = re.compile(rb"\n(?:x[-_](?:forwarded|real)|forwarded|proxy:)")
-_PROXY_NAME = re.compile(rb"proxy", re.IGNORECASE)
-_X_FIELDS = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port")
-_X_FAMILY = (*_X_FIELDS, "X-Forwarded-Prefix", "X-Real-IP")
+_X_FIELDS = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port")
+_X_FAMILY = frozenset({*_X_FIELDS, b"x-forwarded-prefix", b"x-real-ip"})
+_READ = _X_FAMILY | {b"forwarded", b"proxy"}
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%]+)*+/?")
@@ -38,6 +38,9 @@ _PAIR = re.compile(
     r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,\"]*))[ \t]*(;|,|$)"
 )
 _CACHED_PEERS = 4096
+
+
+Claims = dict[bytes, str]
 
 
 class _Facts(NamedTuple):
@@ -82,8 +85,10 @@ class Forwarding:
         if request.client is None or not self.trusts(request.client):
             headers.raw[:] = [line for line in headers.raw if not _FORWARDING_NAME.fullmatch(line[0])]
             return
-        headers.raw[:] = [line for line in headers.raw if not _PROXY_NAME.fullmatch(line[0])]
-        facts = self._facts(headers)
+        claims = _collect(headers)
+        if b"proxy" in claims:
+            del headers["Proxy"]
+        facts = self._facts(claims)
         if facts.client is not None:
             request.client = facts.client
         if facts.scheme is not None:
@@ -97,20 +102,18 @@ class Forwarding:
         if facts.prefix is not None:
             request.root_path = facts.prefix
 
-    def _facts(self, headers: Headers) -> _Facts:
+    def _facts(self, claims: Claims) -> _Facts:
         """Read both families of fields.
 
         Where a request has both, most likely one is the proxy's and the other the client's own, which the
         proxy passed on. Which is which cannot be seen, so only that counts in which they agree.
         """
-        has_standard = "Forwarded" in headers
-        has_x = any(name in headers for name in _X_FAMILY)
-        if not has_standard:
-            return self._x_facts(headers)
-        standard = self._standard_facts(headers["Forwarded"])
-        if not has_x:
+        if b"forwarded" not in claims:
+            return self._x_facts(claims)
+        standard = self._standard_facts(claims[b"forwarded"])
+        if not claims.keys() & _X_FAMILY:
             return standard
-        other = self._x_facts(headers)
+        other = self._x_facts(claims)
         same_client = standard.client and other.client and standard.client.host == other.client.host
         return _Facts(
             client=standard.client if same_client else None,
@@ -118,16 +121,16 @@ class Forwarding:
             host=standard.host if standard.host == other.host else None,
         )
 
-    def _x_facts(self, headers: Headers) -> _Facts:
-        chain, scheme, host, port = (_split(headers.get(name)) for name in _X_FIELDS)
-        client, hops = self._walk(chain or _split(headers.get("X-Real-IP")))
+    def _x_facts(self, claims: Claims) -> _Facts:
+        chain, scheme, host, port = [_split(claims.get(name)) for name in _X_FIELDS]
+        client, hops = self._walk(chain or _split(claims.get(b"x-real-ip")))
         port_text = _pick(port, hops)
         return _Facts(
             client=client,
             scheme=_SCHEMES.get(_pick(scheme, hops).lower()),
             host=_host(_pick(host, hops)),
             port=int(port_text) if re.fullmatch("[0-9]{1,5}", port_text) else None,
-            prefix=_prefix(_pick(_split(headers.get("X-Forwarded-Prefix")), hops)),
+            prefix=_prefix(_pick(_split(claims.get(b"x-forwarded-prefix")), hops)),
         )
 
     def _standard_facts(self, value: str) -> _Facts:
@@ -168,6 +171,17 @@ class Forwarding:
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         return any(address in network for network in self._networks)
+
+
+def _collect(headers: Headers) -> Claims:
+    """Return the forwarding fields by lower-case name, the lines of one name joined (RFC 9110, 5.3)."""
+    claims: Claims = {}
+    for name, value in headers.raw:
+        lower = name.lower()
+        if lower in _READ:
+            text = value.decode("latin-1")
+            claims[lower] = f"{claims[lower]}, {text}" if lower in claims else text
+    return claims
 
 
 def _split(value: str | None) -> list[str]:

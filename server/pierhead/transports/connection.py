@@ -133,6 +133,11 @@ class HttpConnection(asyncio.Protocol):
 
     # What an exchange calls
 
+    @property
+    def congested(self) -> bool:
+        """Whether `drain` would wait."""
+        return self._writable is not None
+
     async def drain(self) -> None:
         """Wait while the client is slow to take what was written; raises ClientDisconnected if it left."""
         if self._writable is not None:
@@ -256,11 +261,13 @@ class HttpConnection(asyncio.Protocol):
 
     def _dispatch(self, events: list[Event]) -> None:
         """Act on events in order; an exchange that ends at once adds those of the next request."""
-        self._events.extend(events)
         if self._dispatching:
+            self._events.extend(events)
             return
         self._dispatching = True
         try:
+            for event in events:
+                self._act(event)
             while self._events:
                 self._act(self._events.popleft())
         finally:

@@ -148,7 +148,8 @@ class Exchange:
             self._sent_head(response.status)
             self._body_bytes = 0 if self.head.method == "HEAD" else len(body)
             connection.transport.write(data)
-            await connection.drain()
+            if connection.congested:
+                await connection.drain()
             return
         pieces = _file_pieces(body) if isinstance(body, FileBody) else body
         try:

@@ -77,6 +77,8 @@ class Http1Codec:
         """Take bytes as they come and return what they complete."""
         if self._state is _State.BROKEN:
             return []
+        if self._state is _State.HEAD and not self._buffer and _is_one_head(data):
+            return self._advance(data)  # as most requests come: nothing to copy
         self._buffer += data
         return self._advance()
 
@@ -101,10 +103,13 @@ class Http1Codec:
         self._buffer.clear()
         return ahead
 
-    def _advance(self) -> list[Event]:
+    def _advance(self, head: bytes = b"") -> list[Event]:
+        """Return what the buffer, or a whole head that came alone, completes."""
         events: list[Event] = []
         try:
-            if self._state is _State.HEAD:
+            if head:
+                self._take_head(head, events)
+            elif self._state is _State.HEAD:
                 self._read_head(events)
             if self._state is _State.BODY:
                 self._read_body(events)
@@ -131,11 +136,14 @@ class Http1Codec:
             check_partial(buffer, self._limits)
             return
         raw = bytes(buffer[:end])
+        del buffer[:end]
+        self._take_head(raw, events)
+
+    def _take_head(self, raw: bytes, events: list[Event]) -> None:
         head = parse_head(raw, self._limits)
         if head.framing is Framing.CHUNKED or head.expect_continue or head.upgrade:
             self._judge = Judge()
             self._judge.head(raw, head)
-        del buffer[:end]
         self._writer = ResponseWriter(head.method, head.version)
         self._keep_alive = head.keep_alive
         if head.framing is Framing.NONE:
@@ -194,3 +202,8 @@ class Http1Codec:
     def end(self) -> bytes:
         """Render the end of the body; raises ResponseError when it is less than was announced."""
         return self._writer.end()
+
+
+def _is_one_head(data: bytes) -> bool:
+    """Tell whether the bytes are one head from its request line to its empty line, and nothing else."""
+    return data.endswith(b"\r\n\r\n") and data.find(b"\r\n\r\n") == len(data) - 4 and data[0] != 0x0D

@@ -80,9 +80,14 @@ class State:
             self.logs.mkdir(exist_ok=True)
             private = self.folder / "secrets"
             private.mkdir(mode=0o700, exist_ok=True)
-            for name in SECRETS:
-                if not self.secret(name).exists():
-                    write_private(self.secret(name), secrets.token_urlsafe(24))
+            handle = os.open(private, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)  # two kits may make them at the same time
+                for name in SECRETS:
+                    if not self.secret(name).exists():
+                        write_private(self.secret(name), secrets.token_urlsafe(24))
+            finally:
+                os.close(handle)
         except OSError as error:
             raise KitError(
                 f"cannot write {error.filename or self.folder}: {error.strerror or error}.\n"

@@ -134,6 +134,7 @@ async def test_a_pooled_connection_that_went_stale_is_not_noticed(
 async def test_a_reload_brings_in_another_server(
     proxy: Program, upstream: Upstream, second: Upstream
 ) -> None:
+    assert (await fetch(proxy.port)).status == 200  # a program still starting up is not what is reloaded
     proxy.upstreams = [upstream.port, second.port]
     await proxy.reload()
     async with asyncio.timeout(10):

@@ -134,11 +134,18 @@ class WebSocket:
             raise
 
     async def ping(self, payload: bytes = b"") -> None:
-        """Send a ping of at most 125 bytes; the server pings by itself, so this is rarely needed."""
+        """Send a ping of at most 125 bytes; the server pings by itself, so this is rarely needed.
+
+        Raises WebSocketClosed once the WebSocket is closed.
+        """
         if len(payload) > 125:
             raise ValueError(f"a ping carries at most 125 bytes (RFC 6455, 5.5), not {len(payload)}")
         await self._ready()
-        await self._channel.ping(payload)
+        try:
+            await self._channel.ping(payload)
+        except WebSocketClosed as closed:
+            self._closed(closed.code, closed.reason)
+            raise
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close with `code` (1000, 1001, 1003, 1007 to 1014, 3000 to 4999) and at most 123 bytes of `reason`.

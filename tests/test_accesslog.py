@@ -96,6 +96,8 @@ def test_secrets_in_queries_and_passwords_are_not_logged(form: str) -> None:
     subject = request(Referer="http://a/?token=secret", Authorization="Basic YWRhOnNlY3JldA==")
     assert "secret" not in line(subject, form)
     assert "YWRh" not in line(subject, form)
+    for long in ("", "x" * 3000):
+        assert "secret" not in line(request(Referer=f"http://ada:{long}secret{long}@a/"), form)
 
 
 def test_what_was_refused_before_it_was_a_request_has_a_line_too() -> None:

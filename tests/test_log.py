@@ -96,6 +96,14 @@ def test_warnings_are_logged(stderr: Callable[[], str]) -> None:
     assert "py.warnings: " in stderr()
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_record_whose_arguments_do_not_fit_is_not_lost(stderr: Callable[[], str], form: str) -> None:
+    log.configure(Settings(log_format=form))
+    logging.getLogger("shop").error("%d sold", "three")
+    (line,) = stderr().splitlines()
+    assert "'%d sold' was logged with arguments that do not fit: TypeError" in line
+
+
 def test_a_full_disk_under_the_log_is_survived() -> None:
     script = (
         "import logging; from pierhead import log; from pierhead.config import Settings;"

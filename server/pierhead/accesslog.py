@@ -16,6 +16,7 @@ import time
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import TYPE_CHECKING
 
+from pierhead.messages.dump import mask_query
 from pierhead.output import LogOutput
 
 if TYPE_CHECKING:
@@ -106,7 +107,10 @@ def _facts(request: Request) -> tuple[str, str, str, str, str, str]:
         if size == 10 and name.lower() == b"user-agent":
             agent = value[:_AGENT].decode("latin-1")
         elif size == 7 and name.lower() == b"referer":
-            referrer = value[:_REFERRER].decode("latin-1").partition("?")[0]
+            referrer = value.decode("latin-1").partition("?")[0]
+            if "@" in referrer:  # perhaps a user name and password, which browsers leave out
+                referrer = mask_query(referrer)
+            referrer = referrer[:_REFERRER]
         elif size == 13 and name.lower() == b"authorization" and request.basic_auth is not None:
             user = request.basic_auth.username[:_USER]
     client = request.client.host if request.client is not None else ""

@@ -32,7 +32,8 @@ _X_FAMILY = frozenset({*_X_FIELDS, b"x-forwarded-prefix", b"x-real-ip"})
 _READ = _X_FAMILY | {b"forwarded", b"proxy"}
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?")
-_PREFIX = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%]+)*+/?")
+_PREFIX = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})++)*+/?")
+_MAX_PORT = 65535
 # A value that should be quoted (RFC 7239, 4) but often is not, as in for=192.0.2.1:80, is taken as well.
 _PAIR = re.compile(
     r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,\"]*))[ \t]*(;|,|$)"
@@ -124,12 +125,11 @@ class Forwarding:
     def _x_facts(self, claims: Claims) -> _Facts:
         chain, scheme, host, port = [_split(claims.get(name)) for name in _X_FIELDS]
         client, hops = self._walk(chain or _split(claims.get(b"x-real-ip")))
-        port_text = _pick(port, hops)
         return _Facts(
             client=client,
             scheme=_SCHEMES.get(_pick(scheme, hops).lower()),
             host=_host(_pick(host, hops)),
-            port=int(port_text) if re.fullmatch("[0-9]{1,5}", port_text) else None,
+            port=_port(_pick(port, hops)),
             prefix=_prefix(_pick(_split(claims.get(b"x-forwarded-prefix")), hops)),
         )
 
@@ -194,15 +194,28 @@ def _pick(values: Sequence[str], hops: int) -> str:
 
 
 def _node(text: str) -> Address | None:
-    """Read an address, with or without a port (RFC 7239, 6); None for "unknown" and invented names."""
+    """Read an address, with or without a port (RFC 7239, 6); None for "unknown" and invented names.
+
+    An IPv6 zone (RFC 4007, 11) is none of ours to know, and Python takes any text at all for one.
+    """
     port = None
     if match := _NODE.fullmatch(text):
         text = match[1] or match[2]
-        port = int(match[3]) if match[3] else None
+        if match[3]:
+            port = _port(match[3])
+            if port is None:
+                return None
+    if "%" in text:
+        return None
     try:
         return Address(str(ipaddress.ip_address(text)), port)
     except ValueError:
         return None
+
+
+def _port(text: str) -> int | None:
+    port = int(text) if re.fullmatch("[0-9]{1,5}", text) else 0
+    return port if 0 < port <= _MAX_PORT else None
 
 
 def _host(text: str) -> str | None:
@@ -211,7 +224,9 @@ def _host(text: str) -> str | None:
 
 def _prefix(text: str) -> str | None:
     """Check a path prefix: none that would make links of it point to another host or elsewhere."""
-    if not text or not _PREFIX.fullmatch(text) or {".", ".."} & set(text.split("/")):
+    if not text or not _PREFIX.fullmatch(text):
+        return None
+    if {".", ".."} & set(text.lower().replace("%2e", ".").split("/")):  # to a browser %2e is a dot
         return None
     return text.rstrip("/")
 
@@ -225,7 +240,10 @@ def _elements(value: str) -> list[dict[str, str]]:
         if match is None:
             return []
         name, quoted, plain, end = match.groups()
-        elements[-1][name.lower()] = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        name = name.lower()
+        if name in elements[-1]:  # each at most once (RFC 7239, 4)
+            return []
+        elements[-1][name] = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
         if end == ",":
             elements.append({})
         position = match.end()

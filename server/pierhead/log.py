@@ -89,7 +89,12 @@ def _timestamp(record: logging.LogRecord) -> str:
 
 
 def _whole_message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    message = record.getMessage().rstrip("\n")
+    try:
+        message = record.getMessage()
+    except Exception as error:  # noqa: BLE001 - an argument's own __str__ may raise anything
+        # What is logged when something goes wrong is not lost for a mistake in how it is said.
+        message = f"{record.msg!r} was logged with arguments that do not fit: {error!r}"
+    message = message.rstrip("\n")
     if record.exc_info:
         message += "\n" + formatter.formatException(record.exc_info)
     if record.stack_info:

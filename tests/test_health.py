@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pierhead import App
+from pierhead import App, WebSocket
 from pierhead.health import Health
 from pierhead.interfaces.native import NativeApplication
 from pierhead.testing import Client
@@ -62,3 +62,16 @@ def test_an_application_gets_its_own_route_when_the_path_is_given_up() -> None:
     with client(Worker(), health_path="/live") as ask:
         assert ask.get("/healthz").text == "the application's own"
         assert ask.get("/live").text == "ok\n"
+
+
+def test_websockets_are_the_applications_even_there() -> None:
+    app = App()
+
+    @app.websocket("/healthz")
+    async def greet(socket: WebSocket) -> None:
+        await socket.send("hello")
+
+    application = Health(NativeApplication(app), lambda: True, "/healthz", "/readyz")
+    assert application.name == app.name
+    with Client(application) as ask, ask.websocket("/healthz") as socket:
+        assert socket.receive() == "hello"

@@ -63,6 +63,14 @@ def test_lines_of_one_record_are_indented_and_controls_escaped(stderr: Callable[
     assert second == "    2026-11-21T08:41:21.123Z info forged\\x0d\\x1b[2J\\x85\\x2028"
 
 
+def test_a_stack_that_is_asked_for_is_part_of_the_record(stderr: Callable[[], str]) -> None:
+    log.configure(Settings())
+    logging.getLogger("shop").info("who calls?", stack_info=True)
+    first, second, *_ = stderr().splitlines()
+    assert first.endswith("shop: who calls?")
+    assert second == "    Stack (most recent call last):"
+
+
 def test_less_than_the_level_is_not_logged(stderr: Callable[[], str]) -> None:
     log.configure(Settings(log_level="warning"))
     logging.getLogger("shop").info("a detail")

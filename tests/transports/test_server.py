@@ -19,6 +19,10 @@ def app() -> App:
     async def identify(request: Request) -> Response:
         return Response.text(request.id)
 
+    @app.get("/field")
+    async def field(request: Request) -> Response:
+        return Response.text(request.headers.get("X-Request-Id", "none"))
+
     return app
 
 
@@ -42,6 +46,7 @@ def test_a_request_id_that_could_do_harm_is_replaced(app: App, given: str) -> No
 def test_a_strangers_request_id_is_not_believed(app: App) -> None:
     with Client(app, trusted_proxies=()) as client:
         answer = client.get("/id", headers={"X-Request-Id": "abc"})
+        assert client.get("/field", headers={"X-Request-Id": "abc"}).text == "abc"  # a field as any other
     assert answer.text != "abc"
     assert "X-Request-Id" not in answer.headers
 

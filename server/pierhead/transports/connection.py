@@ -32,7 +32,8 @@ _PIPELINE_HIGH_WATER_BYTES = 64 << 10
 _DRAINED_BODY_BYTES = 64 << 10  # an unread body up to this is read and dropped to keep the connection
 _LINGER_S = 2.0
 _LINGER_BYTES = 4 << 20
-_LATE_REQUEST_GRACE_S = 0.5
+_LATE_REQUEST_GRACE_S = 0.5  # for a request on a kept connection that was under way when the drain began
+_FIRST_REQUEST_GRACE_S = 2.0  # for the request of a connection just made: it is almost certain to come
 
 
 class _Phase(enum.Enum):
@@ -250,7 +251,9 @@ class HttpConnection(asyncio.Protocol):
             if self._exchange.done:
                 self.transport.close()
             self._exchange.wind_down()
-        elif self._phase in {_Phase.FIRST_BYTE, _Phase.IDLE}:
+        elif self._phase is _Phase.FIRST_BYTE:
+            self._wait_for(self._phase, _FIRST_REQUEST_GRACE_S)
+        elif self._phase is _Phase.IDLE:
             self._wait_for(self._phase, _LATE_REQUEST_GRACE_S)
 
     # Inside

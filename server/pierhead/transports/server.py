@@ -36,6 +36,7 @@ class Recorder(Protocol):
 
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
+_SETTLE_S = 0.01
 SWEEP_S = 0.25
 """How often deadlines are looked at; they are late by no more than this and the loop's own delay."""
 
@@ -142,6 +143,9 @@ class Server:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+        # What was accepted until here becomes a connection only in the loop's next turns: without waiting for
+        # that, it would be missing from those to be waited for.
+        await asyncio.sleep(_SETTLE_S)
         self._now()
         for connection in list(self._connections):
             connection.wind_down(self.close_code)

@@ -222,7 +222,8 @@ def test_it_stops_when_nobody_reads_its_output(kit: Kit) -> None:
         process.stdout.close()
         while process.poll() is None:
             kit("psql", "-c", "SELECT pg_sleep(0.6)", check=False)  # makes it write a line
-    assert process.returncode == 0
+    # 0 where the log's line found the reader gone, 141 where one of its own words did: both are a clean stop.
+    assert process.returncode in {0, 141}
     assert kit.left_over() == []
 
 

@@ -53,7 +53,7 @@ class Health:
         """Pass on; see Application."""
         await self.application.stop()
 
-    async def respond(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response | None:
         """Answer one of the two paths, or pass the request on."""
         answer = self._answers.get(request.raw_path)
         if answer is None:

@@ -15,8 +15,9 @@ from typing import Any
 
 from pierhead.app import App
 from pierhead.config import Settings
+from pierhead.interfaces.adapt import adapt
+from pierhead.interfaces.asgi.scope import ASGIApp
 from pierhead.interfaces.base import Application
-from pierhead.interfaces.native import NativeApplication
 from pierhead.transports.server import Server as TransportServer
 
 __all__ = ["Server"]
@@ -33,15 +34,13 @@ class Server:
 
     def __init__(
         self,
-        app: App | Application,
+        app: App | Application | ASGIApp,
         listen: str | Iterable[str] = "http://127.0.0.1:8080",
         **settings: Any,
     ) -> None:
         urls = (listen,) if isinstance(listen, str) else tuple(listen)
         self._settings = dataclasses.replace(Settings(), listen=urls, **settings)
-        self._application = (
-            NativeApplication(app, threads=self._settings.threads) if isinstance(app, App) else app
-        )
+        self._application = adapt(app, interface=self._settings.interface, threads=self._settings.threads)
 
     def run(self) -> int:
         """Serve until SIGINT or SIGTERM, then drain; returns an exit code, as `pierhead.supervisor.run`."""

@@ -28,8 +28,9 @@ import h11
 from pierhead.app import App
 from pierhead.config import Settings
 from pierhead.errors import WebSocketClosed, reason_phrase
+from pierhead.interfaces.adapt import adapt
+from pierhead.interfaces.asgi.scope import ASGIApp
 from pierhead.interfaces.base import Application
-from pierhead.interfaces.native import NativeApplication
 from pierhead.messages.headers import Headers
 from pierhead.protocols.websocket import Closed, Message, WebSocketCodec
 from pierhead.transports.memory import MemoryTransport
@@ -41,14 +42,14 @@ HeaderItems = Mapping[str, str] | Iterable[tuple[str, str]]
 _T = TypeVar("_T")
 
 
-def handle_raw(app: App | Application, data: bytes, **settings: Any) -> bytes:
+def handle_raw(app: App | Application | ASGIApp, data: bytes, **settings: Any) -> bytes:
     """Send raw bytes to a fresh server as one connection that then closes its sending side.
 
     Returns all the server answers until it closes; `settings` are fields of `pierhead.config.Settings`.
     """
 
     async def run() -> bytes:
-        server = Server(_application(app), _settings(settings))
+        server = Server(adapt(app), _settings(settings))
         await server.start()
         try:
             transport = MemoryTransport(server.connect())
@@ -95,7 +96,7 @@ class Client:
 
     def __init__(
         self,
-        app: App | Application,
+        app: App | Application | ASGIApp,
         /,
         *,
         base_url: str = "http://testserver",
@@ -103,7 +104,7 @@ class Client:
         timeout_s: float = 30.0,
         **settings: Any,
     ) -> None:
-        self._application = _application(app)
+        self._application = adapt(app)
         self._settings = _settings(settings)
         scheme, _, host = base_url.partition("://")
         self._host = host.rstrip("/")
@@ -429,10 +430,6 @@ class ClientWebSocket:
                 self._closed = WebSocketClosed(event.code, event.reason)
         if output := self._codec.take_output():
             self._client._do(self._transport.send, output)
-
-
-def _application(app: App | Application) -> Application:
-    return NativeApplication(app) if isinstance(app, App) else app
 
 
 def _settings(changes: Mapping[str, Any]) -> Settings:

@@ -16,6 +16,9 @@ from pierhead.interfaces.load import load
 APP = "from pierhead import App\napp = App('loaded')\n"
 
 
+NONE = "not a pierhead.App, ASGI's app(scope, receive, send)"
+
+
 class Write(Protocol):
     def __call__(self, name: str, text: str = APP) -> Path: ...
 
@@ -216,19 +219,19 @@ def test_a_route_that_is_wrong_is_named_with_its_line(write: Write, tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("app = 7", "'app' is a int, not a pierhead.App"),
-        ("import json as app", "'app' is the module json, not a pierhead.App"),
+        ("app = 7", f"'app' is a int, {NONE}"),
+        ("import json as app", f"'app' is the module json, {NONE}"),
         (
             "def app(): ...",
-            "'app' is a function, not a pierhead.App; if it makes the application, add --factory",
+            f"'app' is a function, {NONE}; if it makes the application, add --factory",
         ),
         (
             "from pierhead import App as app",
-            "'app' is the class pierhead.app.App, not a pierhead.App; make one of it: app = App()",
+            f"'app' is the class pierhead.app.App, {NONE}; make one of it: app = App()",
         ),
         (
             "import fractions\napp = fractions.Fraction(1)",
-            "'app' is a fractions.Fraction, not a pierhead.App",
+            f"'app' is a fractions.Fraction, {NONE}",
         ),
     ],
 )
@@ -243,7 +246,7 @@ def test_what_is_no_application(write: Write, tmp_path: Path, text: str, message
         (APP, "'app' is a pierhead.app.App, which is no factory; leave out --factory"),
         ("app = 7", "'app' is a int, which is no factory; leave out --factory"),
         ("async def app(): ...", "the factory 'app' is `async def`; a factory is a `def` function"),
-        ("def app(): ...", "the factory 'app' returned a NoneType, not a pierhead.App"),
+        ("def app(): ...", f"the factory 'app' returned a NoneType, {NONE}"),
     ],
 )
 def test_what_is_no_factory(write: Write, tmp_path: Path, text: str, message: str) -> None:

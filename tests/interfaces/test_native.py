@@ -272,6 +272,8 @@ class Channel:
     async def reject(self, response: Response) -> None:
         self.rejected = response
 
+    async def disconnect(self) -> None: ...
+
     async def receive(self) -> str | bytes:
         return ""
 

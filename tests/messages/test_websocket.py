@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
 from pierhead import Headers, Request, Response, WebSocket, WebSocketClosed
+from pierhead.messages.headers import HeaderItems
 
 
 class Channel:
@@ -23,14 +24,15 @@ class Channel:
         if self.closed is not None:
             raise self.closed
 
-    async def accept(
-        self, subprotocol: str | None, headers: Mapping[str, str] | Iterable[tuple[str, str]]
-    ) -> None:
+    async def accept(self, subprotocol: str | None, headers: HeaderItems) -> None:
         pairs = headers.items() if isinstance(headers, Mapping) else headers
         self.note("accept", subprotocol, dict(pairs))
 
     async def reject(self, response: Response) -> None:
         self.note("reject", response.status)
+
+    async def disconnect(self) -> None:
+        self.note("disconnect")
 
     async def receive(self) -> str | bytes:
         if self.closed is None and not self.incoming:

@@ -67,12 +67,10 @@ def _toml(knob: Knob, value: Any) -> str:
 
 
 def _routes(settings: Settings) -> Iterator[str]:
-    from pierhead.interfaces.load import load
+    from pierhead.interfaces.load import load_configured
     from pierhead.interfaces.native import NativeApplication
 
-    application = load(
-        settings.app, factory=settings.factory, app_dir=settings.app_dir, threads=settings.threads
-    )
+    application = load_configured(settings)
     if not isinstance(application, NativeApplication):
         yield f"# {settings.app} loads; it does not list its routes"
         return

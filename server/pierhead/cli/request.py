@@ -54,22 +54,20 @@ def main(argv: Sequence[str]) -> int:
     parser.option("--remote-addr", metavar="ADDRESS", help="the client's address; default 127.0.0.1")
     parser.option("--user", metavar="NAME:PASSWORD", help="credentials (Basic authentication)")
     add_config(parser)
-    add_settings(parser, only=("app_dir", "factory"))
+    add_settings(parser, only=("app_dir", "factory", "interface"))
     given = parser.parse(argv)
     # --user is the request's here; the setting of that name is `run`'s.
     request = _request(given)
     peer = _peer(given.get("remote_addr", "127.0.0.1"))
     settings = configuration(
-        {name: given[name] for name in ("app", "app_dir", "factory", "config") if name in given}
+        {name: given[name] for name in ("app", "app_dir", "factory", "interface", "config") if name in given}
     ).settings
     settings = dataclasses.replace(settings, access_log="off")
 
-    from pierhead.interfaces.load import load
+    from pierhead.interfaces.load import load_configured
     from pierhead.testing import Client
 
-    application = load(
-        settings.app, factory=settings.factory, app_dir=settings.app_dir, threads=settings.threads
-    )
+    application = load_configured(settings)
     scheme = "https" if given.get("https") else "http"
     client = Client(
         application,

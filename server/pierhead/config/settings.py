@@ -69,6 +69,12 @@ class Settings:
     app_dir: str | None = _knob(
         None, Kind.TEXT, "where modules are looked for first; the current directory if unset", optional=True
     )
+    interface: str = _knob(
+        "auto",
+        Kind.TEXT,
+        "how the application is called; auto finds out",
+        choices=("auto", "native", "asgi"),
+    )
     factory: bool = _knob(False, Kind.FLAG, "call the attribute to get the application")
 
     # Where

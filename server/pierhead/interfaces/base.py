@@ -40,8 +40,12 @@ class Application(Protocol):
         """Run in each worker after its last request."""
         ...
 
-    async def respond(self, request: Request) -> Response:
-        """Answer one request. An application's failures become responses: no Exception leaves this."""
+    async def respond(self, request: Request) -> Response | None:
+        """Answer one request; returns None where the response was sent through `request.channel`.
+
+        An application's failures become responses: an Exception leaves this only where a response that was
+        begun on the channel cannot be completed.
+        """
         ...
 
     async def converse(self, socket: WebSocket) -> None:

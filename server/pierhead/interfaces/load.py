@@ -13,28 +13,35 @@ import sys
 import sysconfig
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from pierhead.app import App
 from pierhead.errors import LoadError
+from pierhead.interfaces.adapt import adapt, describe, interface_of
 from pierhead.interfaces.base import Application
-from pierhead.interfaces.native import NativeApplication
 
-__all__ = ["load"]
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+
+__all__ = ["load", "load_configured"]
 
 _NOT_TO_BLAME = (str(Path(__file__).parent.parent), sysconfig.get_path("stdlib"), "<frozen")
-_PROTOCOL = ("name", "start_master", "stop_master", "start", "stop", "respond", "converse")
 
 
 def load(
-    reference: str, *, factory: bool = False, app_dir: str | os.PathLike[str] | None = None, threads: int = 40
+    reference: str,
+    *,
+    interface: str = "auto",
+    factory: bool = False,
+    app_dir: str | os.PathLike[str] | None = None,
+    threads: int = 40,
 ) -> Application:
     """Import the application called `reference`: "module:attribute" or "path/file.py:attribute".
 
     The attribute may be dotted, and with `factory` it is called, without arguments, for the application.
     `app_dir`, by default the current directory, is where modules and relative paths are looked for first,
     and stays in `sys.path` for what the application imports later. A file in a package is imported as a
-    module of that package. `threads` is how many `def` handlers run at once in a worker.
+    module of that package. `interface` and `threads` are those of `pierhead.interfaces.adapt`.
 
     Raises LoadError that says what is wrong, in which file and line, and what to do; its cause, where there
     is one, is the exception of the application.
@@ -62,7 +69,21 @@ def load(
     found = _attribute(reference, module, attribute)
     if factory:
         found = _made(reference, attribute, found)
-    return _application(reference, attribute, found, factory=factory, threads=threads)
+    try:
+        return adapt(found, interface=interface, name=reference, threads=threads)
+    except TypeError as error:
+        raise _no_application(reference, attribute, found, error, factory=factory) from None
+
+
+def load_configured(settings: Settings) -> Application:
+    """Import the application that the settings name; see `load`."""
+    return load(
+        settings.app,
+        interface=settings.interface,
+        factory=settings.factory,
+        app_dir=settings.app_dir,
+        threads=settings.threads,
+    )
 
 
 def _locate(reference: str, file: Path) -> tuple[str, Path]:
@@ -150,7 +171,7 @@ def _candidates(holder: object, name: str) -> str:
         if (hasattr(holder, "__dict__"))
         else {}
     )
-    apps = [key for key, value in members.items() if isinstance(value, App) or _is_application(value)]
+    apps = [key for key, value in members.items() if interface_of(value) and not inspect.isroutine(value)]
     close = difflib.get_close_matches(name, members, 1)
     if apps:
         return f"; it has: {', '.join(apps)}"
@@ -161,9 +182,9 @@ def _candidates(holder: object, name: str) -> str:
 
 def _made(reference: str, attribute: str, factory: Any) -> Any:
     """Call a factory."""
-    if isinstance(factory, App) or not callable(factory):
+    if not callable(factory) or (interface_of(factory) and not inspect.isroutine(factory)):
         raise LoadError(
-            f"{reference}: {attribute!r} is {_kind(factory)}, which is no factory; leave out --factory"
+            f"{reference}: {attribute!r} is {describe(factory)}, which is no factory; leave out --factory"
         )
     if inspect.iscoroutinefunction(factory):
         raise LoadError(
@@ -175,13 +196,11 @@ def _made(reference: str, attribute: str, factory: Any) -> Any:
         raise _failed(reference, f"the factory {attribute!r} failed", error) from error
 
 
-def _application(reference: str, attribute: str, found: Any, *, factory: bool, threads: int) -> Application:
-    if isinstance(found, App):
-        return NativeApplication(found, threads=threads)
-    if _is_application(found):
-        return found
+def _no_application(
+    reference: str, attribute: str, found: Any, error: TypeError, *, factory: bool
+) -> LoadError:
     if factory:
-        raise LoadError(f"{reference}: the factory {attribute!r} returned {_kind(found)}, not a pierhead.App")
+        return LoadError(f"{reference}: the factory {attribute!r} returned {error}")
     fix = ""
     if asyncio.iscoroutine(found):
         found.close()
@@ -189,21 +208,7 @@ def _application(reference: str, attribute: str, found: Any, *, factory: bool, t
         fix = "; if it makes the application, add --factory"
     elif isinstance(found, type) and issubclass(found, App):
         fix = f"; make one of it: app = {found.__name__}()"
-    raise LoadError(f"{reference}: {attribute!r} is {_kind(found)}, not a pierhead.App{fix}")
-
-
-def _is_application(found: object) -> TypeGuard[Application]:
-    return not isinstance(found, type) and all(hasattr(found, name) for name in _PROTOCOL)
-
-
-def _kind(value: object) -> str:
-    if inspect.isroutine(value):
-        return "a function"
-    if isinstance(value, type):
-        return f"the class {value.__module__}.{value.__qualname__}"
-    if inspect.ismodule(value):
-        return f"the module {value.__name__}"
-    return f"a {type(value).__module__}.{type(value).__qualname__}".replace("builtins.", "")
+    return LoadError(f"{reference}: {attribute!r} is {error}{fix}")
 
 
 def _failed(reference: str, what: str, error: Exception) -> LoadError:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import functools
-import logging
 import threading
 import traceback
 from collections.abc import Awaitable
@@ -14,11 +12,12 @@ from typing import Any
 from pierhead.app import App, Endpoint
 from pierhead.errors import ClientDisconnected, HTTPError
 from pierhead.hooks import Undo, start_all, start_all_in_master, undo, undo_in_master
+from pierhead.interfaces.additions import with_additions
+from pierhead.interfaces.failures import log_failure
 from pierhead.interfaces.limits import limit_body
 from pierhead.interfaces.threads import ThreadPool
 from pierhead.messages.conditional import conditional
 from pierhead.messages.files import FileBody
-from pierhead.messages.headers import Headers
 from pierhead.messages.request import Request
 from pierhead.messages.response import Response
 from pierhead.messages.websocket import WebSocket
@@ -27,13 +26,6 @@ from pierhead.routing.handlers import to_response
 
 __all__ = ["NativeApplication"]
 
-logger = logging.getLogger("pierhead.app")
-
-# Fields of which a response has one (RFC 9110, 5.3): its own stays where an endpoint asked for another.
-_SINGLE = frozenset(
-    b"age content-disposition content-length content-location content-range content-type date etag expires "
-    b"last-modified location retry-after server".split()
-)
 _VALIDATORS = frozenset({b"etag", b"last-modified"})
 
 
@@ -97,8 +89,7 @@ class NativeApplication:
             response = await self._answer(self.app, request)
             if response.status == 200 and _has_validators(response):
                 response = conditional(request, response)
-            # None where nobody asked for additions; the property would make an empty one for each request.
-            return response if not request._response_headers else _with_additions(request, response)
+            return with_additions(request, response) if request._response_headers else response
         except Exception as error:  # noqa: BLE001 - the last place where it can become a response
             return self._failure(request, error)
 
@@ -131,7 +122,7 @@ class NativeApplication:
             if not deadline.expired():
                 raise
             message = "took longer than the handler_timeout_s=%g of %s"
-            _log(request, logging.ERROR, message, app.handler_timeout_s, app.name)
+            log_failure(request, message, app.handler_timeout_s, app.name)
             raise HTTPError(504, "the application did not answer in time") from None
 
     async def _ask(self, app: App, request: Request) -> Response:
@@ -254,7 +245,7 @@ class NativeApplication:
             if response is None:
                 raise
         if response is not None:
-            await socket.reject(_with_additions(request, response))
+            await socket.reject(with_additions(request, response))
 
     async def _route_websocket(self, app: App, socket: WebSocket) -> None:
         request = socket.request
@@ -279,9 +270,9 @@ class NativeApplication:
     def _failure(self, request: Request, error: Exception) -> Response:
         """Turn what nobody handled into a response, and log what is not the client's business."""
         try:
-            return _with_additions(request, self._problem(request, error))
+            return with_additions(request, self._problem(request, error))
         except Exception:  # noqa: BLE001 - such as a member of the problem that JSON cannot have
-            _log(request, logging.ERROR, "its error response cannot be made", exc_info=True)
+            log_failure(request, "its error response cannot be made", exc_info=True)
             return Response.problem(500)
 
     def _problem(self, request: Request, error: Exception) -> Response:
@@ -296,7 +287,7 @@ class NativeApplication:
             )
         if isinstance(error, ClientDisconnected):
             return Response.problem(400, "the request is not complete")  # which nobody is there to read
-        _log(request, logging.ERROR, "unhandled exception", exc_info=error)
+        log_failure(request, "unhandled exception", exc_info=error)
         if not self.app.debug:
             return Response.problem(500)
         lines = [line.rstrip("\n") for line in traceback.format_exception(error)]
@@ -323,19 +314,6 @@ def _has_validators(response: Response) -> bool:
     return False
 
 
-def _with_additions(request: Request, response: Response) -> Response:
-    """Add the fields that endpoints asked for, to a copy: the application may send `response` again."""
-    additions = request.response_headers
-    if not additions:
-        return response
-    headers = Headers(response.headers)
-    own = {name.lower() for name, _ in headers.raw}
-    headers.raw += [line for line in additions.raw if line[0].lower() not in own & _SINGLE]
-    response = copy.copy(response)
-    response.headers = headers
-    return response
-
-
 def _allow(methods: set[str]) -> Response:
     return Response.empty(headers={"Allow": ", ".join(sorted(methods))})
 
@@ -349,10 +327,3 @@ def _all_methods(app: App) -> set[str]:
     if "GET" in methods:
         methods.add("HEAD")
     return methods - {"WEBSOCKET"}
-
-
-def _log(
-    request: Request, level: int, message: str, *args: object, exc_info: BaseException | bool = False
-) -> None:
-    path = request.root_path + request.raw_path
-    logger.log(level, "%s %s [%s]: " + message, request.method, path, request.id, *args, exc_info=exc_info)

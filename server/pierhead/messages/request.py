@@ -24,7 +24,9 @@ from pierhead.messages.state import State
 if TYPE_CHECKING:
     from pierhead.app import App
     from pierhead.messages.blocking import BlockingBody
+    from pierhead.messages.channel import ResponseChannel
     from pierhead.messages.params import FormData
+    from pierhead.messages.tls import TLSInfo
 
 __all__ = ["Address", "Request"]
 
@@ -68,6 +70,7 @@ class Request(CookieSetter):
         "_response_headers",
         "_state",
         "app",
+        "channel",
         "client",
         "headers",
         "http_version",
@@ -78,6 +81,7 @@ class Request(CookieSetter):
         "scheme",
         "server",
         "target",
+        "tls",
     )
 
     app: App
@@ -112,6 +116,10 @@ class Request(CookieSetter):
         """The part of the path, percent-encoded, under which the application is mounted; "" at the root."""
         self.params: dict[str, Any] = {}
         """The path parameters of the route, converted."""
+        self.channel: ResponseChannel | None = None
+        """Where an interface sends a response before `respond` returns; None where nothing transports it."""
+        self.tls: TLSInfo | None = None
+        """What is known of the TLS connection it came over; None without TLS, and behind a proxy."""
         self._id = id
         self._reader = reader
         self._raw_path: str | None = None

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from pierhead.errors import reason_phrase
 from pierhead.messages.cookies import CookieSetter
 from pierhead.messages.files import FileBody, content_disposition
-from pierhead.messages.headers import HeaderItems, Headers, field_value
+from pierhead.messages.headers import HeaderItems, Headers, RawHeaders, field_value
 from pierhead.messages.media import guess_content_type
 from pierhead.messages.streams import iterate_in_thread
 
@@ -80,6 +80,15 @@ class Response(CookieSetter):
             self.headers.raw.append((b"Content-Type", default))
         if status in _BODILESS and self.body:
             raise ValueError(f"a {status} response has no body (RFC 9110, 15)")
+
+    @classmethod
+    def from_raw(cls, status: int, fields: RawHeaders, body: ResponseBody = b"") -> Response:
+        """Wrap what an application of another interface answers; nothing is checked, copied or added."""
+        response = cls.__new__(cls)
+        response.status = status
+        response.headers = Headers.from_raw(fields)
+        response.body = body
+        return response
 
     @classmethod
     def text(cls, text: str, status: int = 200, headers: HeaderItems | None = None) -> Response:

@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from pierhead.errors import WebSocketClosed
+from pierhead.messages.headers import HeaderItems
 
 if TYPE_CHECKING:
     from pierhead.messages.request import Request
     from pierhead.messages.response import Response
 
 __all__ = ["WebSocket", "WebSocketChannel"]
-
-HeaderItems = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 class WebSocketChannel(Protocol):
@@ -25,6 +24,10 @@ class WebSocketChannel(Protocol):
 
     async def reject(self, response: Response) -> None:
         """Send `response` instead of 101."""
+        ...
+
+    async def disconnect(self) -> None:
+        """Wait until the client has left; raises WebSocketClosed then."""
         ...
 
     async def receive(self) -> str | bytes:
@@ -102,6 +105,16 @@ class WebSocket:
         self._answered = self._rejected = True
         self._closed(1006, "the handshake was rejected")
         await self._channel.reject(response)
+
+    async def disconnect(self) -> None:
+        """Wait for the client to leave before its handshake is answered; raises WebSocketClosed then."""
+        if self._answered:
+            raise RuntimeError("the WebSocket handshake was already answered")
+        try:
+            await self._channel.disconnect()
+        except WebSocketClosed as closed:
+            self._closed(closed.code, closed.reason)
+            raise
 
     async def receive(self) -> str | bytes:
         """Return the next message: `str` for text, `bytes` for binary; raises WebSocketClosed at the end."""

@@ -21,7 +21,7 @@ from typing import Any
 from pierhead.config import Settings
 from pierhead.errors import LoadError
 from pierhead.interfaces.base import Application
-from pierhead.interfaces.load import load
+from pierhead.interfaces.load import load_configured
 from pierhead.log import configure
 from pierhead.supervisor.channel import Channel
 from pierhead.supervisor.process import describe_exit, drop_privileges, end_with_parent, reap_these
@@ -51,9 +51,7 @@ def main(channel_fd: int) -> int:
     try:
         drop_privileges(settings)
         end_with_parent()  # also while the application is imported, when nobody listens to the channel
-        application = load(
-            settings.app, factory=settings.factory, app_dir=settings.app_dir, threads=settings.threads
-        )
+        application = load_configured(settings)
     except (LoadError, OSError, LookupError) as error:
         channel.send(failed=str(error), files=imported_files())
         return START_FAILED

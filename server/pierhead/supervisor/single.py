@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pierhead.errors import LoadError
-from pierhead.interfaces.load import load
+from pierhead.interfaces.load import load_configured
 from pierhead.log import configure
 from pierhead.supervisor.listeners import BindError, bind, listener_url, unlink
 from pierhead.supervisor.worker import START_FAILED, StartFailedError, new_loop, serve_until
@@ -30,9 +30,7 @@ def run_single(settings: Settings) -> int:
     """Load the application and serve it in this process; returns the exit code."""
     configure(settings, "server")
     try:
-        application = load(
-            settings.app, factory=settings.factory, app_dir=settings.app_dir, threads=settings.threads
-        )
+        application = load_configured(settings)
     except LoadError as error:
         logger.error("cannot serve %s\n%s", settings.app, error)  # noqa: TRY400 - it has the traceback
         return START_FAILED

@@ -104,6 +104,8 @@ class HttpConnection(asyncio.Protocol):
         if self._lingering:
             return False
         self._dispatch(self.codec.feed_eof())
+        if isinstance(self._exchange, Exchange):
+            self._exchange.left()
         return self._exchange is not None or self._lingering
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -133,6 +135,11 @@ class HttpConnection(asyncio.Protocol):
         self._writable = None
 
     # What an exchange calls
+
+    @property
+    def client_left(self) -> bool:
+        """Whether the client is gone, or has closed its side, as most do only when they leave."""
+        return self.lost or self._eof
 
     @property
     def congested(self) -> bool:

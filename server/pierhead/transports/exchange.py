@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pierhead.errors import ClientDisconnected
 from pierhead.messages.files import FileBody
+from pierhead.messages.headers import RawHeaders
 from pierhead.messages.response import Response
 from pierhead.protocols.http1 import RequestHead, ResponseError
 
@@ -35,13 +36,17 @@ def start_task(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 
 
 class Exchange:
-    """Answers one request of a connection, whatever happens meanwhile."""
+    """Answers one request of a connection, whatever happens meanwhile.
+
+    Implements `pierhead.messages.channel.ResponseChannel` for applications that do not return a response.
+    """
 
     __slots__ = (
         "_body_bytes",
         "_connection",
         "_cut",
         "_endless",
+        "_left",
         "_request",
         "_started",
         "_status",
@@ -70,7 +75,9 @@ class Exchange:
         self._timed_out = False
         self._status = 0
         self._body_bytes = 0
+        self._left: asyncio.Future[None] | None = None
         self._started = connection.server.clock()
+        request.channel = self
 
     def start(self) -> None:
         """Begin; an application that does not wait has answered when this returns."""
@@ -81,8 +88,14 @@ class Exchange:
 
     def disconnected(self) -> None:
         """End a response nobody reads any more. A handler that still works on it is let finish."""
+        self.left()
         if self._streaming and self._task is not None:
             self._task.cancel()
+
+    def left(self) -> None:
+        """Tell who waits for the client to leave."""
+        if self._left is not None and not self._left.done():
+            self._left.set_result(None)
 
     def time_out(self) -> None:
         """Answer 504 in the place of a handler that takes too long."""
@@ -100,14 +113,11 @@ class Exchange:
         connection = self._connection
         try:
             response = await connection.server.application.respond(self._request)
-            await self._send(response)
-            self.done = True
+            if response is not None:
+                await self.send(response)
         except asyncio.CancelledError:
-            if not self._timed_out or self.head_sent:
+            if not await self._settled():
                 raise
-            limit = connection.server.settings.handler_timeout_s
-            self._log(logging.ERROR, "took longer than handler_timeout_s=%g", limit)
-            await self._send_problem(504, "the application did not answer in time")
         except ClientDisconnected:
             pass  # the record shows how far it came
         except ResponseError as error:
@@ -119,37 +129,67 @@ class Exchange:
         finally:
             if not self.done:
                 connection.abort()
-            server = connection.server
-            server.record(self._request, self._status, self._body_bytes, server.clock() - self._started)
+                self._record()
+            self._request.channel = None  # or the two would only be freed by the collector
             await self._request.close()
-            if self.done:
-                connection.answered()
+
+    async def _settled(self) -> bool:
+        """Complete what was cancelled from here; False where somebody else cancelled it."""
+        if self._timed_out and not self.head_sent:
+            limit = self._connection.server.settings.handler_timeout_s
+            self._log(logging.ERROR, "took longer than handler_timeout_s=%g", limit)
+            await self._send_problem(504, "the application did not answer in time")
+            return True
+        if self._cut and self.head_sent and not self.done:
+            with contextlib.suppress(ClientDisconnected):
+                await self.end()
+            return True
+        return False
 
     async def _send_problem(self, status: int, detail: str = "") -> None:
         """Send an error response where none of the other was sent."""
         if not self.head_sent:
             with contextlib.suppress(ClientDisconnected):
-                await self._send(Response.problem(status, detail))
-                self.done = True
+                await self.send(Response.problem(status, detail))
 
-    async def _send(self, response: Response) -> None:
+    # ResponseChannel
+
+    @property
+    def started(self) -> bool:
+        """Whether the head was sent; see ResponseChannel."""
+        return self.head_sent
+
+    def hint(self, fields: RawHeaders) -> None:
+        """Send 103 (Early Hints); see ResponseChannel."""
+        connection = self._connection
+        if not self.head_sent and not connection.lost and self.head.version != "1.0":
+            connection.transport.write(connection.codec.hint(fields))
+
+    async def send(self, response: Response, *, more: bool = False) -> None:
+        """Send a response, or with `more` its beginning; see ResponseChannel."""
         connection = self._connection
         codec = connection.codec
-        if connection.lost:
-            self._status = 499  # not sent: what logs call a client that did not wait
-            raise ClientDisconnected("the client closed the connection")
+        self._check_reader()
         connection.settle_close()
         body = response.body
         stamp = connection.server.stamp
         if isinstance(body, FileBody) and (body.length <= _FILE_PIECE_BYTES or self.head.method == "HEAD"):
             body = await asyncio.to_thread(_read_file, body)
         if isinstance(body, bytes):
-            data = codec.respond(response.status, response.headers.raw, body, stamp)
+            if more:
+                data = codec.start_response(response.status, response.headers.raw, stamp) + codec.data(body)
+                self._endless = _is_event_stream(response)
+            else:
+                data = codec.respond(response.status, response.headers.raw, body, stamp)
             self._sent_head(response.status)
             self._body_bytes = 0 if self.head.method == "HEAD" else len(body)
             connection.transport.write(data)
             if connection.congested:
                 await connection.drain()
+            if not more:
+                self._complete()
+            elif connection.server.draining:
+                self.wind_down()
             return
         pieces = _file_pieces(body) if isinstance(body, FileBody) else body
         try:
@@ -157,14 +197,58 @@ class Exchange:
             self._sent_head(response.status)
             connection.transport.write(data)
             if self.head.method != "HEAD":
-                content_type = response.headers.get("Content-Type", "") or ""
-                self._endless = content_type.startswith("text/event-stream")
+                self._endless = _is_event_stream(response)
                 await self._stream(pieces)
             connection.transport.write(codec.end())
         finally:
             if hasattr(pieces, "aclose"):
                 await pieces.aclose()
         await connection.drain()
+        self._complete()
+
+    async def write(self, piece: bytes) -> None:
+        """Send a further piece; see ResponseChannel."""
+        self._check_reader()
+        connection = self._connection
+        connection.transport.write(connection.codec.data(piece))
+        if self.head.method != "HEAD":
+            self._body_bytes += len(piece)
+        await connection.drain()
+
+    async def end(self, trailers: RawHeaders | None = None) -> None:
+        """Complete the response; see ResponseChannel."""
+        self._check_reader()
+        connection = self._connection
+        connection.transport.write(connection.codec.end(trailers))
+        await connection.drain()
+        self._complete()
+
+    async def disconnect(self) -> None:
+        """Wait until nobody reads any more; see ResponseChannel."""
+        if self.done or self._connection.client_left:
+            return
+        if self._left is None:
+            self._left = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._left)  # several may wait for the one future
+
+    def _check_reader(self) -> None:
+        if self._connection.lost:
+            if not self.head_sent:
+                self._status = 499  # not sent: what logs call a client that did not wait
+            raise ClientDisconnected("the client closed the connection")
+        if self.done:
+            raise ClientDisconnected("the response is complete: nobody reads what follows")
+
+    def _complete(self) -> None:
+        """Record the response and have the connection go on; an application may go on as well."""
+        self.done = True
+        self.left()
+        self._record()
+        self._connection.answered()
+
+    def _record(self) -> None:
+        server = self._connection.server
+        server.record(self._request, self._status, self._body_bytes, server.clock() - self._started)
 
     async def _stream(self, pieces: AsyncIterable[bytes]) -> None:
         connection = self._connection
@@ -202,6 +286,10 @@ class Exchange:
             *args,
             exc_info=exc_info,
         )
+
+
+def _is_event_stream(response: Response) -> bool:
+    return (response.headers.get("Content-Type") or "").startswith("text/event-stream")
 
 
 def _read_file(body: FileBody) -> bytes:

@@ -9,9 +9,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from pierhead.errors import ClientDisconnected, WebSocketClosed
-from pierhead.messages.headers import Headers
+from pierhead.messages.headers import HeaderItems, Headers
 from pierhead.messages.response import Response
-from pierhead.messages.websocket import HeaderItems, WebSocket
+from pierhead.messages.websocket import WebSocket
 from pierhead.protocols.http1 import RequestHead, ResponseError
 from pierhead.protocols.websocket import (
     Closed,
@@ -58,7 +58,9 @@ class WebSocketExchange:
             self._connection.server.keep(self._task)
 
     def disconnected(self) -> None:
-        """Nothing to do: the shell tells the application."""
+        """Tell an application that has not answered the handshake; later the shell is told by itself."""
+        if self._shell is not None:
+            self._shell.connection_lost()
 
     def time_out(self) -> None:
         """End a handshake that the application leaves unanswered."""
@@ -174,6 +176,12 @@ class WebSocketShell:
     async def reject(self, response: Response) -> None:
         """Send an ordinary response; see WebSocketChannel."""
         self._exchange.respond(response)
+
+    async def disconnect(self) -> None:
+        """Wait until the client has left; see WebSocketChannel."""
+        while self._closed is None:
+            await self._wait()
+        raise self._closed
 
     async def receive(self) -> str | bytes:
         """Return the next message; see WebSocketChannel."""

@@ -6,7 +6,7 @@ import pytest
 
 from pierhead.protocols.http1 import ResponseError
 from pierhead.protocols.http1.events import RawFields
-from pierhead.protocols.http1.render import ResponseWriter
+from pierhead.protocols.http1.render import ResponseWriter, hints
 
 
 def whole(
@@ -126,3 +126,28 @@ def test_a_stream_that_ends_early_is_an_error() -> None:
     with pytest.raises(ResponseError, match="2 bytes shorter"):
         writer.end()
     assert not writer.keep_alive
+
+
+def test_trailers_follow_a_chunked_body_only() -> None:
+    chunked = ResponseWriter("GET", "1.1")
+    chunked.head(200, [], b"", keep_alive=True)
+    assert chunked.end([(b"X-Sum", b"1")]) == b"0\r\nX-Sum: 1\r\n\r\n"
+    measured = ResponseWriter("GET", "1.1")
+    measured.head(200, [(b"Content-Length", b"0")], b"", keep_alive=True)
+    assert measured.end([(b"X-Sum", b"1")]) == b""
+
+
+@pytest.mark.parametrize(
+    "field", [(b"Content-Length", b"1"), (b"a b", b""), (b"X", b"1\r\nY: 2"), (b"X", b"\0")]
+)
+def test_a_field_that_may_be_no_trailer_is_the_applications_error(field: tuple[bytes, bytes]) -> None:
+    writer = ResponseWriter("GET", "1.1")
+    writer.head(200, [], b"", keep_alive=True)
+    with pytest.raises(ResponseError):
+        writer.end([field])
+
+
+def test_early_hints_are_a_response_of_their_own() -> None:
+    assert hints([(b"Link", b"</a.css>")]) == b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+    with pytest.raises(ResponseError):
+        hints([(b"Link", b"a\r\n\r\nb")])

@@ -26,7 +26,7 @@ from pierhead.protocols.http1.events import (
 )
 from pierhead.protocols.http1.gate import RefusedError, check_partial, parse_head
 from pierhead.protocols.http1.judge import Judge
-from pierhead.protocols.http1.render import ResponseWriter
+from pierhead.protocols.http1.render import ResponseWriter, hints
 
 __all__ = ["Http1Codec"]
 
@@ -187,6 +187,10 @@ class Http1Codec:
         """Render 100 (Continue)."""
         return b"HTTP/1.1 100 Continue\r\n\r\n"
 
+    def hint(self, fields: RawFields) -> bytes:
+        """Render 103 (Early Hints); see `hints` for the errors."""
+        return hints(fields)
+
     def respond(self, status: int, fields: RawFields, body: bytes, stamp: bytes = b"") -> bytes:
         """Render a whole response; see `ResponseWriter.head` for the errors and for `stamp`."""
         return self._writer.whole(status, fields, body, stamp, keep_alive=self._keep_alive)
@@ -199,9 +203,9 @@ class Http1Codec:
         """Render a piece of the body; raises ResponseError when it is more than was announced."""
         return self._writer.data(data)
 
-    def end(self) -> bytes:
-        """Render the end of the body; raises ResponseError when it is less than was announced."""
-        return self._writer.end()
+    def end(self, trailers: RawFields | None = None) -> bytes:
+        """Render the end of the body and the trailer fields; see `ResponseWriter.end`."""
+        return self._writer.end(trailers)
 
 
 def _is_one_head(data: bytes) -> bool:

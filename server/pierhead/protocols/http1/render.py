@@ -10,9 +10,9 @@ from http import HTTPStatus
 
 from pierhead.errors import PierheadError, reason_phrase
 from pierhead.protocols.http1.events import RawFields
-from pierhead.protocols.http1.grammar import DIGITS
+from pierhead.protocols.http1.grammar import DIGITS, FIELD_LINE, FORBIDDEN_TRAILERS
 
-__all__ = ["ResponseError", "ResponseWriter"]
+__all__ = ["ResponseError", "ResponseWriter", "hints"]
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {reason_phrase(status.value)}\r\n".encode()
@@ -89,12 +89,20 @@ class ResponseWriter:
             return b""
         return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
 
-    def end(self) -> bytes:
-        """Render the end of the body; raises ResponseError when it is less than was announced."""
+    def end(self, trailers: RawFields | None = None) -> bytes:
+        """Render the end of the body; raises ResponseError when it is less than was announced.
+
+        Trailer fields follow a chunked body only (RFC 9112, 7.1.2). Raises ResponseError for those that may
+        be none (RFC 9110, 6.5.1).
+        """
         if self._left and not self._head_only:
             self.keep_alive = False
             raise ResponseError(f"the body is {self._left} bytes shorter than its Content-Length")
-        return b"0\r\n\r\n" if self._chunked and not self._head_only else b""
+        if not self._chunked or self._head_only:
+            return b""
+        if not trailers:
+            return b"0\r\n\r\n"
+        return b"0\r\n%b\r\n" % _trailer_section(trailers)
 
     def _lines(self, status: int, fields: RawFields) -> tuple[list[bytes], int | None]:
         """Return status line and field lines without framing and connection, and the announced length."""
@@ -136,3 +144,23 @@ class ResponseWriter:
         if head.count(b"\r") != lines or head.count(b"\n") != lines or b"\0" in head:
             raise ResponseError("a header field of the response contains CR, LF or NUL")
         return head + stamp + b"\r\n"
+
+
+def hints(fields: RawFields) -> bytes:
+    """Render 103 (Early Hints) with its fields (RFC 8297); raises ResponseError for one that is malformed."""
+    return b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % _section(fields)
+
+
+def _trailer_section(fields: RawFields) -> bytes:
+    for name, _ in fields:
+        if name.lower() in FORBIDDEN_TRAILERS:
+            raise ResponseError(f"{name.decode('latin-1')} may not be a trailer field (RFC 9110, 6.5.1)")
+    return _section(fields)
+
+
+def _section(fields: RawFields) -> bytes:
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    for line in lines:
+        if not FIELD_LINE.fullmatch(line):
+            raise ResponseError(f"a field is not 'name: value': {line!r}")
+    return b"".join(lines)

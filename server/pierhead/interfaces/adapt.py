@@ -1,0 +1,88 @@
+"""Adapting: from the object that is an application, of whatever kind, to what a server asks for."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, TypeGuard
+
+from pierhead.app import App
+from pierhead.interfaces.asgi import ASGIApplication
+from pierhead.interfaces.base import Application
+from pierhead.interfaces.native import NativeApplication
+
+__all__ = ["INTERFACES", "adapt", "describe", "interface_of"]
+
+INTERFACES = ("auto", "native", "asgi")
+"""How an application can be called; auto finds out."""
+_PROTOCOL = ("name", "start_master", "stop_master", "start", "stop", "respond", "converse")
+_PARAMETERS = {"asgi": ("scope", "receive", "send")}
+_SIGNATURES = {
+    kind: f"{kind.upper()}'s app({', '.join(parameters)})" for kind, parameters in _PARAMETERS.items()
+}
+
+
+def adapt(found: Any, *, interface: str = "auto", name: str = "app", threads: int = 40) -> Application:
+    """Return `found` as what a server asks for.
+
+    `name` is what logs call it where it has no name itself; `threads` is how many calls that block run at
+    once in a worker. Raises TypeError that says what `found` is and how to choose, where it is no application
+    or none of the chosen `interface`.
+    """
+    kind = interface_of(found) if interface == "auto" else interface
+    if kind == "native" and isinstance(found, App):
+        return NativeApplication(found, threads=threads)
+    if kind == "native" and _is_application(found):
+        return found
+    if kind == "asgi" and callable(found):
+        return ASGIApplication(found, name=name)
+    raise TypeError(f"{describe(found)}, {_expected(found, interface)}")
+
+
+def interface_of(found: Any) -> str | None:
+    """Tell by what interface `found` is called: native, asgi, or None where it cannot be told."""
+    if isinstance(found, App) or _is_application(found):
+        return "native"
+    if isinstance(found, type) or not callable(found):
+        return None
+    try:
+        parameters = list(inspect.signature(found).parameters.values())
+    except (TypeError, ValueError):  # a callable of C code
+        return None
+    names = tuple(each.name for each in parameters)
+    for kind, expected in _PARAMETERS.items():
+        if names == expected:
+            return kind
+    positional = [
+        each for each in parameters if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}
+    ]
+    required = [each for each in positional if each.default is each.empty]
+    for kind, expected in _PARAMETERS.items():
+        if len(required) == len(expected):
+            return kind
+    return None
+
+
+def describe(value: object) -> str:
+    """Say what a value is."""
+    if inspect.isroutine(value):
+        return "a function"
+    if isinstance(value, type):
+        return f"the class {value.__module__}.{value.__qualname__}"
+    if inspect.ismodule(value):
+        return f"the module {value.__name__}"
+    return f"a {type(value).__module__}.{type(value).__qualname__}".replace("builtins.", "")
+
+
+def _expected(found: Any, interface: str) -> str:
+    if interface == "native":
+        return "not a pierhead.App"
+    if interface != "auto":
+        return f"which cannot be called as {_SIGNATURES[interface]}"
+    text = f"not a pierhead.App, {', '.join(_SIGNATURES.values())}"
+    if callable(found) and not isinstance(found, type) and not inspect.isroutine(found):
+        text += f"; if it is one all the same, say so: --interface {'|'.join(_SIGNATURES)}"
+    return text
+
+
+def _is_application(found: object) -> TypeGuard[Application]:
+    return not isinstance(found, type) and all(hasattr(found, name) for name in _PROTOCOL)

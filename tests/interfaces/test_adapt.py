@@ -1,0 +1,79 @@
+"""Adapting: every kind of application is recognised, and what is none is told how to become one."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+
+from pierhead import App
+from pierhead.interfaces.adapt import adapt, interface_of
+from pierhead.interfaces.asgi import ASGIApplication
+from pierhead.interfaces.native import NativeApplication
+
+
+class Middleware:
+    """As frameworks wrap applications."""
+
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Any: ...
+
+
+class AsyncApp:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+async def renamed(a: Any, b: Any, c: Any) -> None: ...
+
+
+async def bound(settings: Any, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class Old:
+    """ASGI 2: called twice."""
+
+    def __call__(self, scope: Any) -> Any: ...
+
+
+def anything(*args: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("app", "expected"),
+    [
+        (App(), "native"),
+        (NativeApplication(App()), "native"),
+        (Middleware(), "asgi"),
+        (AsyncApp(), "asgi"),
+        (renamed, "asgi"),
+        (functools.partial(bound, {}), "asgi"),
+        (Old(), None),
+        (Middleware, None),
+        (anything, None),
+        (dict.get, None),
+        (7, None),
+    ],
+)
+def test_how_it_is_called(app: Any, expected: str | None) -> None:
+    assert interface_of(app) == expected
+
+
+def test_what_cannot_be_told_is_chosen() -> None:
+    with pytest.raises(TypeError, match="a function, not a"):
+        adapt(anything)
+    application = adapt(anything, interface="asgi", name="shop")
+    assert isinstance(application, ASGIApplication)
+    assert application.name == "shop"
+
+
+def test_an_object_that_can_be_called_is_told_how_to_choose() -> None:
+    with pytest.raises(
+        TypeError, match=r"a .*test_adapt\.Old, .*; if it is one all the same, say so: --interface asgi"
+    ):
+        adapt(Old())
+
+
+@pytest.mark.parametrize("interface", ["native", "asgi"])
+def test_a_choice_that_does_not_fit(interface: str) -> None:
+    with pytest.raises(TypeError, match=f"a int, .*{'App' if interface == 'native' else 'ASGI'}"):
+        adapt(7, interface=interface)

@@ -132,9 +132,10 @@ def _understand(request: RequestHead, limits: Http1Limits) -> None:
     if b"upgrade" in fields and b"upgrade" in options and request.framing is Framing.NONE:
         request.upgrade = tuple(name.decode("latin-1") for name in _list(fields[b"upgrade"]))
     if b"expect" in fields:
-        if _list(fields[b"expect"]) != [b"100-continue"]:
+        expected = set(_list(fields[b"expect"]))
+        if expected - {b"100-continue"}:
             raise RefusedError(417, "the only expectation that can be met is 100-continue")
-        request.expect_continue = request.framing is not Framing.NONE
+        request.expect_continue = bool(expected) and request.framing is not Framing.NONE
 
 
 def _check_host(request: RequestHead, hosts: list[bytes]) -> None:

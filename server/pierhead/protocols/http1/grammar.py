@@ -51,10 +51,24 @@ SPECIAL_FIELDS = re.compile(
 
 DIGITS = re.compile(rb"[0-9]++")
 
+# An IPv6 address (RFC 3986, 3.2.2): eight groups, of which "::" stands for as many as are not there.
+_GROUP = rb"[0-9A-Fa-f]{1,4}"
+_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_LAST_TWO = rb"(?:%b:%b|%b(?:\.%b){3})" % (_GROUP, _GROUP, _OCTET, _OCTET)
+_IPV6 = b"|".join(
+    [rb"(?:%b:){6}%b" % (_GROUP, _LAST_TWO)]
+    + [
+        rb"(?:(?:%b:){0,%d}%b)?::(?:%b:){%d}%b" % (_GROUP, 4 - after, _GROUP, _GROUP, after, _LAST_TWO)
+        for after in range(5)
+    ]
+    + [rb"::(?:%b:){5}%b" % (_GROUP, _LAST_TWO)]
+    + [rb"(?:(?:%b:){0,5}%b)?::%b" % (_GROUP, _GROUP, _GROUP), rb"(?:(?:%b:){0,6}%b)?::" % (_GROUP, _GROUP)]
+)
+
 # reg-name, IPv4 or [IPv6], and a port (RFC 3986, 3.2.2 and 3.2.3); no userinfo (RFC 9110, 4.2.4). The
 # underscore is no host name character of the DNS, but of reg-name, and container names have it.
 AUTHORITY = re.compile(
-    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})++|\[[0-9A-Fa-f:.]++\])(?::[0-9]{0,5}+)?+"
+    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%%[0-9A-Fa-f]{2})++|\[(?:%b)\])(?::[0-9]{0,5}+)?+" % _IPV6
 )
 
 # RFC 3986 has neither | nor ^ nor ` nor { } [ ] \ in a path or a query; browsers send some of them as they

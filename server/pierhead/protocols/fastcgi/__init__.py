@@ -1,7 +1,8 @@
-"""FastCGI (FastCGI 1.0 specification): the record layer, for either side of a connection."""
+"""FastCGI (FastCGI 1.0 specification): the record layer for either side, the codec for applications."""
 
 from __future__ import annotations
 
+from pierhead.protocols.fastcgi.codec import FastCGICodec
 from pierhead.protocols.fastcgi.records import (
     BeginRequest,
     EndRequest,
@@ -20,6 +21,7 @@ from pierhead.protocols.fastcgi.records import (
 __all__ = [
     "BeginRequest",
     "EndRequest",
+    "FastCGICodec",
     "FastCGIError",
     "ProtocolStatus",
     "Record",

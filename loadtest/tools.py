@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ class Sample:
     requests: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
+    bytes: int = 0  # received, heads included
+    client_cpu: float = 0.0  # the tool's processor time over the time it measured: 1.0 is a whole core
 
     @property
     def valid(self) -> bool:
@@ -58,8 +61,13 @@ def version(tool: str) -> str:
     return (result.stdout or result.stderr).partition("\n")[0].strip()
 
 
-def run_wrk(url: str, *, duration_s: int, connections: int) -> Sample:
-    """Load one URL from one thread with `connections` connections, as fast as answers come."""
+def run_wrk(
+    url: str, *, duration_s: int, connections: int, script: Path = WRK_SCRIPT, words: Sequence[str] = ()
+) -> Sample:
+    """Load one URL from one thread with `connections` connections, as fast as answers come.
+
+    `script` may vary the requests, and prints what wrk/report.lua does; `words` are for it.
+    """
     command = [
         "wrk",
         "-t1",
@@ -68,12 +76,15 @@ def run_wrk(url: str, *, duration_s: int, connections: int) -> Sample:
         "--timeout",
         "2s",
         "-s",
-        str(WRK_SCRIPT),
+        str(script),
         url,
+        *(("--", *words) if words else ()),
     ]
+    before = children_cpu_s()
     output, failure = execute(command, duration_s)
     if failure:
         return failure
+    used_s = children_cpu_s() - before
     result = last_json(output)
     if not isinstance(result, dict):
         return Sample(errors={"tool": 1}, note="wrk printed no results")
@@ -83,7 +94,15 @@ def run_wrk(url: str, *, duration_s: int, connections: int) -> Sample:
         p99_ms=result["latency_us"]["p99"] / 1e3,
         requests=result["requests"],
         errors={name: count for name, count in result["errors"].items() if count},
+        bytes=result["bytes"],
+        client_cpu=used_s / (result["duration_us"] / 1e6),
     )
+
+
+def children_cpu_s() -> float:
+    """Return the processor time of all programs that were run here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def run_locust(file: Path, host: str, *, duration_s: int, users: int) -> Sample:

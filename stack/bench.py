@@ -1,4 +1,4 @@
-"""`./kit bench`: the load tests of loadtest/, against the stack that runs, or one started for them."""
+"""Load tests: `./kit bench`, for a stack that runs or is started for it; `./kit peers`, which needs none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stack.commands import ROLES, down, up
 from stack.state import State
 from stack.status import status
 
-__all__ = ["bench"]
+__all__ = ["bench", "peers"]
 
 
 def bench(state: State, argv: Sequence[str]) -> int:
@@ -27,3 +27,8 @@ def bench(state: State, argv: Sequence[str]) -> int:
         return int(main(argv, status(state.load())))
     finally:
         down(state, delete_data=False)
+
+
+def peers(argv: Sequence[str]) -> int:
+    """Run loadtest.peers; returns its exit code. Raises KitError."""
+    return int(importlib.import_module("loadtest.peers.main").main(argv))

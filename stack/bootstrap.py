@@ -1,7 +1,8 @@
 """Makes the kit's virtual environment, with exactly what the lock files say, and starts the command in it.
 
 Runs in whatever Python started `./kit`, so it uses the standard library only. The environment is `.venv` in
-the repository, or KIT_VENV. The project itself needs no build and no network: a .pth file names `server/`.
+the repository, or KIT_VENV; a command whose packages the others must not meet has one beside it. The project
+itself needs no build and no network: a .pth file names `server/`.
 """
 
 from __future__ import annotations
@@ -40,9 +41,16 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "backup": ("stack",),
     "restore": ("stack",),
     "bench": ("stack", "load"),
+    "peers": ("peers",),
     "test": ("test",),
     "lock": ("lock",),
 }
+# Command -> lock files that it can do without: where they cannot be installed, that is said.
+OPTIONAL: dict[str, tuple[str, ...]] = {"peers": ("peers-source",)}
+# Lock file -> the package in it that has no wheel; all that its building needs is in a lock before it.
+FROM_SOURCE = {"peers-source": "socketify"}
+# Commands with an environment of their own, one for each version of Python.
+APART = ("peers",)
 PACKAGE = re.compile(
     r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)|Processing .*?([\w.]+)-[^-/]*-[^/]*\.whl"
 )
@@ -57,8 +65,10 @@ def main(argv: Sequence[str]) -> int:
         needs = ()
     try:
         if needs:
-            venv = Path(os.environ.get("KIT_VENV") or ROOT / ".venv").absolute()
-            prepare(venv, needs)
+            if argv[0] in APART:
+                change_python(argv)
+            venv = place(argv[0])
+            prepare(venv, needs, OPTIONAL.get(argv[0], ()))
             if Path(sys.prefix).resolve() != venv.resolve():
                 python = str(venv / "bin" / "python")
                 os.execv(python, [python, str(ROOT / "kit"), *argv])  # noqa: S606 - the same command again
@@ -71,10 +81,37 @@ def main(argv: Sequence[str]) -> int:
     return cli.main(argv)
 
 
-def prepare(venv: Path, locks: Sequence[str]) -> None:
-    """Bring the environment at `venv` to what `locks` say; quick if it is there already. Raises KitError."""
+def place(command: str) -> Path:
+    """Return the folder of the environment that a command runs in."""
+    venv = Path(os.environ.get("KIT_VENV") or ROOT / ".venv").absolute()
+    if command in APART:
+        return venv.with_name(f"{venv.name}-{command}-{sys.version_info.major}.{sys.version_info.minor}")
+    return venv
+
+
+def change_python(argv: Sequence[str]) -> None:
+    """Start the same command in the Python that an option --python names, if it does. Raises KitError."""
+    words = list(argv)
+    for index, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option == "--python":
+            rest = words[index + 1 :]
+            if not equals:
+                if not rest:
+                    raise KitError("--python needs a Python, such as --python python3.13")
+                value = rest.pop(0)
+            if (found := shutil.which(value)) is None:
+                raise KitError(f"--python {value}: there is no such program")
+            os.execv(found, [found, str(ROOT / "kit"), *words[:index], *rest])  # noqa: S606 - the same command
+
+
+def prepare(venv: Path, locks: Sequence[str], optional: Sequence[str] = ()) -> None:
+    """Bring the environment at `venv` to what `locks` say; quick if it is there already. Raises KitError.
+
+    A lock file of `optional` that cannot be installed is passed over, and tried again the next time.
+    """
     python = venv / "bin" / "python"
-    wanted = {name: digest(name) for name in locks} | {"project": project_digest(venv)}
+    wanted = {name: digest(name) for name in (*locks, *optional)} | {"project": project_digest(venv)}
     try:
         if satisfied(venv, wanted) and works(python):
             return
@@ -88,7 +125,15 @@ def prepare(venv: Path, locks: Sequence[str]) -> None:
                     if name == "project":
                         link_project(venv)
                     else:
-                        install(venv, name, lock)
+                        before = read_note(venv)
+                        try:
+                            install(venv, name, lock)
+                        except KitError as error:
+                            if name not in optional:
+                                raise
+                            write_note(venv, before)  # pip takes packages as a whole, or none of them
+                            print(f"kit: without locks/{name}.txt: {error}", file=sys.stderr, flush=True)
+                            continue
                     note = read_note(venv)
                     note.setdefault("installed", {})[name] = content
                     write_note(venv, note)
@@ -213,6 +258,8 @@ def install(venv: Path, name: str, lock: int) -> None:
         "-r", str(path),
     ]
     # fmt: on
+    if name in FROM_SOURCE:
+        command += ["--no-build-isolation", f"--no-binary={FROM_SOURCE[name]}"]
     # A pip that is killed can leave halves of packages, which confuse the next one: start over then.
     note = read_note(venv)
     write_note(venv, note | {"unfinished": name})

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from stack import commands, database, ports
-from stack.bench import bench
+from stack.bench import bench, peers
 from stack.checks import test
 from stack.errors import KitError
 from stack.locks import lock
@@ -27,6 +27,8 @@ PASSED_ON: dict[str, tuple[str, str, Callable[[State, Sequence[str]], int]]] = {
     "test": ("[PYTEST ARGUMENTS]", "check style and types, run all tests; with arguments: pytest alone",
              lambda _state, argv: test(argv)),
     "bench": ("[OPTIONS]", "measure the stack (starts it if it is not up); see ./kit bench --help", bench),
+    "peers": ("[OPTIONS]", "measure the server against others, on one core; see ./kit peers --help",
+              lambda _state, argv: peers(argv)),
     "psql": ("[--role app|readonly|migrator|postgres] [PSQL ARGUMENTS]", "look into the database",
              database.psql),
     "backup": ("[FILE]", "write a backup of the database",
@@ -45,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         if argv and argv[0] in PASSED_ON:
             usage, about, function = PASSED_ON[argv[0]]
-            if argv[0] != "bench" and argv[1:2] in (["-h"], ["--help"]):
+            if argv[0] not in ("bench", "peers") and argv[1:2] in (["-h"], ["--help"]):
                 print(f"usage: ./kit {argv[0]} {usage}\n\n{about}")
                 return 0
             return function(State(), argv[1:])

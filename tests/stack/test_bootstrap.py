@@ -294,6 +294,54 @@ def test_a_lock_file_that_is_missing_is_named(root: Path, venv: Path) -> None:
         bootstrap.prepare(venv, ["load"])
 
 
+def test_what_is_optional_and_cannot_be_installed_is_said_and_left_out(
+    root: Path, venv: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock(root, "extra", bell="1")
+    path = root / "locks" / "extra.txt"
+    right = path.read_text()
+    path.write_text(right.replace("bell==1", "bell==9"))
+    bootstrap.prepare(venv, ["stack"], ["extra"])
+    said = capsys.readouterr().err
+    assert "kit: without locks/extra.txt: pip could not install" in said
+    assert run(venv, "-c", "import toy; print(toy.VERSION)") == "1"
+    path.write_text(right)  # it is tried again, and nothing else is installed anew
+    bootstrap.prepare(venv, ["stack"], ["extra"])
+    assert run(venv, "-c", "import bell; print(bell.VERSION)") == "1"
+    assert "locks/stack.txt" not in capsys.readouterr().out
+
+
+def test_a_command_may_have_an_environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIT_VENV", "/srv/mine")
+    assert bootstrap.place("up") == Path("/srv/mine")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert bootstrap.place("peers") == Path(f"/srv/mine-peers-{version}")
+
+
+@pytest.mark.parametrize("words", [["--python", "python3"], ["--python=python3"]])
+def test_another_python_starts_the_same_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda program, argv: started.append([program, *argv[1:]]))
+    bootstrap.change_python(["peers", "--quick", *words, "--rounds", "2"])
+    assert started == [
+        [shutil.which("python3"), str(bootstrap.ROOT / "kit"), "peers", "--quick", "--rounds", "2"]
+    ]
+    bootstrap.change_python(["peers", "--quick"])
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--python"], "--python needs a Python"),
+        (["--python", "python9"], "python9: there is no such program"),
+    ],
+)
+def test_a_python_that_is_not_there_is_named(words: list[str], message: str) -> None:
+    with pytest.raises(KitError, match=message):
+        bootstrap.change_python(["peers", *words])
+
+
 @pytest.mark.parametrize("argv", [[], ["--help"], ["up", "--help"], ["status"], ["down", "-h"], ["nonsense"]])
 def test_nothing_is_installed_for_what_needs_nothing(
     argv: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -309,7 +357,7 @@ def test_nothing_is_installed_for_what_needs_nothing(
 
 
 def test_every_lock_that_a_command_needs_is_there() -> None:
-    for locks in bootstrap.NEEDS.values():
+    for locks in (*bootstrap.NEEDS.values(), *bootstrap.OPTIONAL.values()):
         for name in locks:
             text = (ROOT / "locks" / f"{name}.txt").read_text()
             assert "--hash=sha256:" in text

@@ -104,7 +104,7 @@ class LoadTest:
         monkeypatch.setattr(bench, "down", self.down)
         monkeypatch.setattr(bench, "status", lambda run: {"app": {"url": "http://127.0.0.1:1"}})
 
-    def main(self, argv: Sequence[str], status: dict[str, Any]) -> int:
+    def main(self, argv: Sequence[str], status: dict[str, Any] = {}) -> int:  # noqa: B006 - not changed
         self.calls.append(("main", list(argv), status))
         if self.error:
             raise self.error
@@ -134,6 +134,11 @@ def test_the_stack_is_stopped_after_a_failure_too(loadtest: LoadTest, tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         bench.bench(State(tmp_path), [])
     assert loadtest.calls[-1] == "down"
+
+
+def test_peers_need_no_stack(loadtest: LoadTest) -> None:
+    assert bench.peers(["--quick"]) == 7
+    assert loadtest.calls == [("main", ["--quick"], {})]
 
 
 def test_its_help_needs_no_stack(loadtest: LoadTest, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pierhead.config import Settings
 from pierhead.interfaces.adapt import adapt
 from pierhead.interfaces.asgi.scope import ASGIApp
 from pierhead.interfaces.base import Application
+from pierhead.interfaces.wsgi import WSGIApp
 from pierhead.transports.server import Server as TransportServer
 
 __all__ = ["Server"]
@@ -34,7 +35,7 @@ class Server:
 
     def __init__(
         self,
-        app: App | Application | ASGIApp,
+        app: App | Application | ASGIApp | WSGIApp,
         listen: str | Iterable[str] = "http://127.0.0.1:8080",
         **settings: Any,
     ) -> None:

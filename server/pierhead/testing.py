@@ -31,6 +31,7 @@ from pierhead.errors import WebSocketClosed, reason_phrase
 from pierhead.interfaces.adapt import adapt
 from pierhead.interfaces.asgi.scope import ASGIApp
 from pierhead.interfaces.base import Application
+from pierhead.interfaces.wsgi import WSGIApp
 from pierhead.messages.headers import Headers
 from pierhead.protocols.websocket import Closed, Message, WebSocketCodec
 from pierhead.transports.memory import MemoryTransport
@@ -42,14 +43,15 @@ HeaderItems = Mapping[str, str] | Iterable[tuple[str, str]]
 _T = TypeVar("_T")
 
 
-def handle_raw(app: App | Application | ASGIApp, data: bytes, **settings: Any) -> bytes:
+def handle_raw(app: App | Application | ASGIApp | WSGIApp, data: bytes, **settings: Any) -> bytes:
     """Send raw bytes to a fresh server as one connection that then closes its sending side.
 
     Returns all the server answers until it closes; `settings` are fields of `pierhead.config.Settings`.
     """
 
     async def run() -> bytes:
-        server = Server(adapt(app), _settings(settings))
+        chosen = _settings(settings)
+        server = Server(adapt(app, interface=chosen.interface), chosen)
         await server.start()
         try:
             transport = MemoryTransport(server.connect())
@@ -96,7 +98,7 @@ class Client:
 
     def __init__(
         self,
-        app: App | Application | ASGIApp,
+        app: App | Application | ASGIApp | WSGIApp,
         /,
         *,
         base_url: str = "http://testserver",
@@ -104,8 +106,8 @@ class Client:
         timeout_s: float = 30.0,
         **settings: Any,
     ) -> None:
-        self._application = adapt(app)
         self._settings = _settings(settings)
+        self._application = adapt(app, interface=self._settings.interface)
         scheme, _, host = base_url.partition("://")
         self._host = host.rstrip("/")
         self._transport = _SecureTransport if scheme == "https" else MemoryTransport

@@ -29,6 +29,13 @@ async def renamed(a: Any, b: Any, c: Any) -> None: ...
 async def bound(settings: Any, scope: Any, receive: Any, send: Any) -> None: ...
 
 
+def wsgi(environ: Any, start_response: Any) -> Any: ...
+
+
+class WSGIApp:
+    def __call__(self, environ: Any, start_response: Any) -> Any: ...
+
+
 class Old:
     """ASGI 2: called twice."""
 
@@ -47,10 +54,12 @@ def anything(*args: Any) -> Any: ...
         (AsyncApp(), "asgi"),
         (renamed, "asgi"),
         (functools.partial(bound, {}), "asgi"),
+        (wsgi, "wsgi"),
+        (WSGIApp(), "wsgi"),
         (Old(), None),
         (Middleware, None),
         (anything, None),
-        (dict.get, None),
+        (print, None),
         (7, None),
     ],
 )
@@ -68,12 +77,12 @@ def test_what_cannot_be_told_is_chosen() -> None:
 
 def test_an_object_that_can_be_called_is_told_how_to_choose() -> None:
     with pytest.raises(
-        TypeError, match=r"a .*test_adapt\.Old, .*; if it is one all the same, say so: --interface asgi"
+        TypeError, match=r"a .*test_adapt\.Old, .*; if it is one all the same, say so: --interface asgi\|wsgi"
     ):
         adapt(Old())
 
 
-@pytest.mark.parametrize("interface", ["native", "asgi"])
+@pytest.mark.parametrize("interface", ["native", "asgi", "wsgi"])
 def test_a_choice_that_does_not_fit(interface: str) -> None:
-    with pytest.raises(TypeError, match=f"a int, .*{'App' if interface == 'native' else 'ASGI'}"):
+    with pytest.raises(TypeError, match=rf"a int, .*\b(?i:{interface.replace('native', 'pierhead')})"):
         adapt(7, interface=interface)

@@ -16,7 +16,7 @@ from pierhead.interfaces.load import load
 APP = "from pierhead import App\napp = App('loaded')\n"
 
 
-NONE = "not a pierhead.App, ASGI's app(scope, receive, send)"
+NONE = "not a pierhead.App, ASGI's app(scope, receive, send), WSGI's app(environ, start_response)"
 
 
 class Write(Protocol):

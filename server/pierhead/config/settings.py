@@ -73,7 +73,7 @@ class Settings:
         "auto",
         Kind.TEXT,
         "how the application is called; auto finds out",
-        choices=("auto", "native", "asgi"),
+        choices=("auto", "native", "asgi", "wsgi"),
     )
     factory: bool = _knob(False, Kind.FLAG, "call the attribute to get the application")
 

@@ -9,13 +9,14 @@ from pierhead.app import App
 from pierhead.interfaces.asgi import ASGIApplication
 from pierhead.interfaces.base import Application
 from pierhead.interfaces.native import NativeApplication
+from pierhead.interfaces.wsgi import WSGIApplication
 
 __all__ = ["INTERFACES", "adapt", "describe", "interface_of"]
 
-INTERFACES = ("auto", "native", "asgi")
+INTERFACES = ("auto", "native", "asgi", "wsgi")
 """How an application can be called; auto finds out."""
 _PROTOCOL = ("name", "start_master", "stop_master", "start", "stop", "respond", "converse")
-_PARAMETERS = {"asgi": ("scope", "receive", "send")}
+_PARAMETERS = {"asgi": ("scope", "receive", "send"), "wsgi": ("environ", "start_response")}
 _SIGNATURES = {
     kind: f"{kind.upper()}'s app({', '.join(parameters)})" for kind, parameters in _PARAMETERS.items()
 }
@@ -35,11 +36,13 @@ def adapt(found: Any, *, interface: str = "auto", name: str = "app", threads: in
         return found
     if kind == "asgi" and callable(found):
         return ASGIApplication(found, name=name)
+    if kind == "wsgi" and callable(found):
+        return WSGIApplication(found, name=name, threads=threads)
     raise TypeError(f"{describe(found)}, {_expected(found, interface)}")
 
 
 def interface_of(found: Any) -> str | None:
-    """Tell by what interface `found` is called: native, asgi, or None where it cannot be told."""
+    """Tell by what interface `found` is called: native, asgi, wsgi, or None where it cannot be told."""
     if isinstance(found, App) or _is_application(found):
         return "native"
     if isinstance(found, type) or not callable(found):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from typing import TYPE_CHECKING, NamedTuple
 
 from pierhead.config.networks import parse_networks
@@ -22,13 +23,17 @@ if TYPE_CHECKING:
     from pierhead.messages.headers import Headers
     from pierhead.messages.request import Request
 
-__all__ = ["Forwarding"]
+__all__ = ["WARY", "WATCHED", "Forwarding"]
 
 _FORWARDING_NAME = re.compile(rb"(?:x[-_])?forwarded(?:[-_].*)?|x[-_]real[-_].*|proxy", re.IGNORECASE)
 # Whether a lower-case header section has any of these at all: a literal start makes this search fast.
 _HINT = re.compile(rb"\n(?:x[-_](?:forwarded|real)|forwarded|proxy:)")
 _X_FIELDS = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port")
 _X_FAMILY = frozenset({*_X_FIELDS, b"x-forwarded-prefix", b"x-real-ip"})
+WATCHED = (*_X_FIELDS, b"x-forwarded-prefix")
+"""The fields whose values `apply_watched` takes: all that most proxies send."""
+WARY = (b"x-forwarded", b"x_forwarded", b"x-real", b"x_real", b"forwarded", b"proxy")
+"""How the names of all fields begin that `apply` believes or removes."""
 _READ = _X_FAMILY | {b"forwarded", b"proxy"}
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?")
@@ -38,7 +43,7 @@ _MAX_PORT = 65535
 _PAIR = re.compile(
     r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,\"]*))[ \t]*(;|,|$)"
 )
-_CACHED_PEERS = 4096
+_REMEMBERED = 4096
 
 
 Claims = dict[bytes, str]
@@ -62,14 +67,20 @@ class Forwarding:
         words = set(settings.trusted_proxies)
         # Who may connect to a unix socket is decided by the modes of its file; it never leaves the machine.
         self._trusts_unix = bool(words & {"loopback", "private", "all"})
+        self._networks_v4 = [
+            (int(network.network_address), int(network.netmask))
+            for network in self._networks
+            if network.version == 4
+        ]
         self._known: dict[str, bool] = {}
+        self._remembered: dict[Sequence[bytes | None], _Facts] = {}
 
     def trusts(self, peer: Address) -> bool:
         """Tell whether `peer` is a trusted proxy."""
         host = peer.host
         known = self._known.get(host)
         if known is None:
-            if len(self._known) >= _CACHED_PEERS:
+            if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             known = self._known[host] = self._looks_trusted(host)
         return known
@@ -90,18 +101,30 @@ class Forwarding:
         if b"proxy" in claims:
             del headers["Proxy"]
         facts = self._facts(claims)
-        if facts.client is not None:
-            request.client = facts.client
-        if facts.scheme is not None:
-            request.scheme = facts.scheme
-        if facts.port is not None and request.server is not None:
-            # Never added to a host: the one the client named has the port the client used, and behind
-            # published ports and load balancers the proxy's own is another one.
-            request.server = Address(request.server.host, facts.port)
         if facts.host is not None:
             headers["Host"] = facts.host
-        if facts.prefix is not None:
-            request.root_path = facts.prefix
+        _correct(request, facts)
+
+    def apply_watched(self, request: Request, host: bytes, values: Sequence[bytes | None]) -> None:
+        """Correct `request` by the `values` of WATCHED, each from one line, that a trusted peer sent.
+
+        `host` is its Host field. What the same client sends again and again is remembered: the facts, not the
+        request.
+        """
+        facts = self._remembered.get(values)
+        if facts is None:
+            claims = {
+                name: value.decode("latin-1")
+                for name, value in zip(WATCHED, values, strict=True)
+                if value is not None
+            }
+            facts = self._x_facts(claims)
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            self._remembered[values] = facts
+        if facts.host is not None and facts.host.encode("latin-1") != host:
+            request.headers["Host"] = facts.host
+        _correct(request, facts)
 
     def _facts(self, claims: Claims) -> _Facts:
         """Read both families of fields.
@@ -164,6 +187,10 @@ class Forwarding:
     def _looks_trusted(self, host: str) -> bool:
         if host.startswith("unix:"):
             return self._trusts_unix
+        packed = _ipv4(host)
+        if packed is not None:
+            number = int.from_bytes(packed)
+            return any(number & mask == network for network, mask in self._networks_v4)
         try:
             address = ipaddress.ip_address(host)
         except ValueError:
@@ -171,6 +198,29 @@ class Forwarding:
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         return any(address in network for network in self._networks)
+
+
+def _correct(request: Request, facts: _Facts) -> None:
+    """Put everything but the Host field right."""
+    if facts.client is not None:
+        request.client = facts.client
+    if facts.scheme is not None:
+        request.scheme = facts.scheme
+    if facts.port is not None and request.server is not None:
+        # Never added to a host: the one the client named has the port the client used, and behind
+        # published ports and load balancers the proxy's own is another one.
+        request.server = Address(request.server.host, facts.port)
+    if facts.prefix is not None:
+        request.root_path = facts.prefix
+
+
+def _ipv4(text: str) -> bytes | None:
+    """Read an IPv4 address in its one canonical form, several times as fast as `ipaddress` does."""
+    try:
+        packed = socket.inet_pton(socket.AF_INET, text)
+    except (OSError, ValueError):
+        return None
+    return packed if socket.inet_ntop(socket.AF_INET, packed) == text else None
 
 
 def _collect(headers: Headers) -> Claims:
@@ -198,6 +248,8 @@ def _node(text: str) -> Address | None:
 
     An IPv6 zone (RFC 4007, 11) is none of ours to know, and Python takes any text at all for one.
     """
+    if _ipv4(text) is not None:
+        return Address(text, None)
     port = None
     if match := _NODE.fullmatch(text):
         text = match[1] or match[2]

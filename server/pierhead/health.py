@@ -7,8 +7,8 @@ these paths gets them when the setting is empty, or names another path.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from pierhead.messages.response import Response
 
@@ -53,18 +53,21 @@ class Health:
         """Pass on; see Application."""
         await self.application.stop()
 
-    async def respond(self, request: Request) -> Response | None:
+    def respond(self, request: Request) -> Coroutine[Any, Any, Response | None]:
         """Answer one of the two paths, or pass the request on."""
         answer = self._answers.get(request.raw_path)
-        if answer is None:
-            return await self.application.respond(request)
-        if request.method not in {"GET", "HEAD"}:
-            return Response.problem(405, "ask with GET or HEAD", headers={"Allow": "GET, HEAD"})
-        return answer()
+        if answer is None:  # nearly always, so there is no coroutine of ours in between
+            return self.application.respond(request)
+        return self._answer(answer, request)
 
     async def converse(self, socket: WebSocket) -> None:
         """Pass on; see Application."""
         await self.application.converse(socket)
+
+    async def _answer(self, answer: Callable[[], Response], request: Request) -> Response:
+        if request.method not in {"GET", "HEAD"}:
+            return Response.problem(405, "ask with GET or HEAD", headers={"Allow": "GET, HEAD"})
+        return answer()
 
     def _alive(self) -> Response:
         return Response("ok\n", headers={"Cache-Control": "no-store"})

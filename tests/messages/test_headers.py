@@ -165,16 +165,16 @@ def test_nothing_gets_in_that_would_end_a_line(name: str | bytes, value: str | b
 
 
 def test_lazy_headers_are_split_once_and_only_when_asked() -> None:
-    calls = []
+    calls: list[bytes] = []
 
-    def split() -> list[tuple[bytes, bytes]]:
-        calls.append(1)
+    def split(section: bytes) -> list[tuple[bytes, bytes]]:
+        calls.append(section)
         return [(b"Host", b"a")]
 
-    headers = Headers.lazy(split)
+    headers = Headers.lazy(split, b"section")
     assert calls == []
     assert headers.get("host") == "a"
     assert len(headers) == 1
-    assert calls == [1]
+    assert calls == [b"section"]
     with pytest.raises(AttributeError, match="nothing"):
         headers.nothing  # noqa: B018

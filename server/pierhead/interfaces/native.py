@@ -86,7 +86,19 @@ class NativeApplication:
     async def respond(self, request: Request) -> Response:
         """Answer one request; see Application."""
         try:
-            response = await self._answer(self.app, request)
+            app = self.app
+            fixed = None
+            if not (app.before or app.exceptions or app.max_body_bytes or app.handler_timeout_s):
+                fixed = app.router.fixed(request.raw_path, request.method)
+            if fixed is not None and fixed.handler.is_async:  # the same as below, in fewer steps
+                request.app = app
+                result = await fixed.handler.call(request)
+                if result.__class__ is Response:
+                    response = result
+                else:
+                    response = await self._go_on(app, request, fixed, result)
+            else:
+                response = await self._answer(app, request)
             if response.status == 200 and _has_validators(response):
                 response = conditional(request, response)
             return with_additions(request, response) if request._response_headers else response
@@ -97,7 +109,7 @@ class NativeApplication:
         """Have `app` answer; raises what it does not handle itself."""
         request.app = app
         try:
-            if app.handler_timeout_s is not None or app.max_body_bytes is not None:
+            if app.max_body_bytes or app.handler_timeout_s:
                 return await self._answer_in_limits(app, request)
             return await self._ask(app, request)
         except Exception as error:
@@ -133,10 +145,14 @@ class NativeApplication:
             if response is not None:
                 return response
         fixed = app.router.fixed(request.raw_path, request.method)
-        if fixed is not None:
-            result = await self._call(fixed.handler, request)
-            if result is not None:
-                return to_response(result, fixed.handler)
+        result = None if fixed is None else await self._call(fixed.handler, request)
+        return await self._go_on(app, request, fixed, result)
+
+    async def _go_on(self, app: App, request: Request, fixed: Route | None, result: Any) -> Response:
+        """Make a response of what the handler of `fixed` returned, or ask those after it."""
+        if result is not None:
+            assert fixed is not None
+            return to_response(result, fixed.handler)
         response = await self._route(app, request, fixed)
         if response is not None:
             return response

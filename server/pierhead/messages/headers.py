@@ -63,9 +63,10 @@ class Headers:
     Looking a name up scans the lines: a message has few, and most are never asked for.
     """
 
-    __slots__ = ("_split", "raw")
+    __slots__ = ("_section", "_split", "raw")
 
-    _split: Callable[[], RawHeaders]
+    _split: Callable[[bytes], RawHeaders]
+    _section: bytes
     raw: RawHeaders
     """The field lines, (name, value), as they go over the wire; change them through the methods."""
 
@@ -85,17 +86,18 @@ class Headers:
         return headers
 
     @classmethod
-    def lazy(cls, split: Callable[[], RawHeaders]) -> Headers:
-        """Wrap field lines that `split` returns, which is called when one is first asked for."""
+    def lazy(cls, split: Callable[[bytes], RawHeaders], section: bytes) -> Headers:
+        """Wrap the field lines that `split` makes of `section`, which it does when one is first asked for."""
         headers = cls.__new__(cls)
         headers._split = split
+        headers._section = section
         return headers
 
     def __getattr__(self, name: str) -> Any:
         # Reached for an unset slot only: that of `raw`, until it is split.
         if name != "raw":
             raise AttributeError(name)
-        self.raw = self._split()
+        self.raw = self._split(self._section)
         return self.raw
 
     @overload

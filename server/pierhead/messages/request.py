@@ -8,7 +8,7 @@ import json
 import math
 import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -65,7 +65,6 @@ class Request(CookieSetter):
         "_json",
         "_loop",
         "_query",
-        "_raw_path",
         "_reader",
         "_response_headers",
         "_state",
@@ -77,6 +76,7 @@ class Request(CookieSetter):
         "limits",
         "method",
         "params",
+        "raw_path",
         "root_path",
         "scheme",
         "server",
@@ -86,6 +86,16 @@ class Request(CookieSetter):
 
     app: App
     """The application that handles the request."""
+    _query: QueryParams | None
+    _cookies: dict[str, str] | None
+    _content_type: MediaType | None
+    _basic_auth: BasicAuth | None
+    _state: State | None
+    _response_headers: Headers | None
+    _body: bytes | None
+    _json: Any
+    _form: FormData | None
+    _loop: asyncio.AbstractEventLoop | None
 
     def __init__(
         self,
@@ -98,12 +108,18 @@ class Request(CookieSetter):
         scheme: str = "http",
         client: Address | None = None,
         server: Address | None = None,
-        id: str | None = None,  # noqa: A002 - its name as an attribute
+        id: str | Callable[[], str] | None = None,  # noqa: A002 - its name as an attribute
         limits: BodyLimits = _DEFAULT_LIMITS,
     ) -> None:
         self.method = method
         self.target = target
         """The request-target as received (RFC 9112, 3.2)."""
+        path = target.partition("?")[0]
+        if path[:1] != "/" and "://" in path:  # absolute-form
+            _, slash, rest = path.partition("://")[2].partition("/")
+            path = "/" + rest if slash else "/"
+        self.raw_path = path
+        """The path as received, percent-encoded; routes are matched on its segments. "*" for `OPTIONS *`."""
         self.headers = headers
         self.http_version = http_version
         self.scheme = scheme
@@ -122,47 +138,24 @@ class Request(CookieSetter):
         """What is known of the TLS connection it came over; None without TLS, and behind a proxy."""
         self._id = id
         self._reader = reader
-        self._raw_path: str | None = None
-        self._query: QueryParams | None = None
-        self._cookies: dict[str, str] | None = None
-        self._content_type: MediaType | None = None
-        self._basic_auth: BasicAuth | None = _UNREAD
-        self._state: State | None = None
-        self._response_headers: Headers | None = None
-        self._body: bytes | None = None
-        self._json: Any = _UNREAD
-        self._form: FormData | None = None
+        # Chained, as this is done for every request: the types are declared above.
+        self._query = self._cookies = self._content_type = self._state = self._response_headers = None
+        self._body = self._form = self._loop = None
+        self._basic_auth = self._json = _UNREAD
         self._consumed = ""
-        self._loop: asyncio.AbstractEventLoop | None = None
         if reader is not None:  # only then can a worker thread have to wait for the loop
-            try:
+            with contextlib.suppress(RuntimeError):
                 self._loop = asyncio.get_running_loop()
-            except RuntimeError:
-                self._loop = None
 
     # Where it goes
 
     @property
     def id(self) -> str:
         """What logs call the request; taken from a trusted proxy or made here."""
-        if self._id is None:
-            self._id = uuid.uuid4().hex
-        return self._id
-
-    @property
-    def raw_path(self) -> str:
-        """The path as received, percent-encoded; routes are matched on its segments. "*" for `OPTIONS *`."""
-        if self._raw_path is None:
-            path = self.target.partition("?")[0]
-            if not path.startswith("/") and "://" in path:  # absolute-form
-                _, slash, rest = path.partition("://")[2].partition("/")
-                path = "/" + rest if slash else "/"
-            self._raw_path = path
-        return self._raw_path
-
-    @raw_path.setter
-    def raw_path(self, path: str) -> None:
-        self._raw_path = path
+        own = self._id
+        if own.__class__ is not str:
+            self._id = own = uuid.uuid4().hex if own is None else own()  # type: ignore[operator]
+        return own
 
     @property
     def path(self) -> str:

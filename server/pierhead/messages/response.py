@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import functools
 import json
 import os
 import re
@@ -28,8 +29,15 @@ ResponseBody = bytes | FileBody | AsyncIterable[bytes]
 """What a response's body is once it is built: whole, in a file, or in pieces."""
 
 _BODILESS = frozenset({204, 205, 304})
-_OCTET_STREAM = b"application/octet-stream"
-_TEXT = b"text/plain; charset=utf-8"
+
+
+@functools.lru_cache(256)  # there are few, and they come in every response
+def _content_type(value: str) -> tuple[bytes, bytes]:
+    return b"Content-Type", field_value("Content-Type", value)
+
+
+_OCTET_STREAM = _content_type("application/octet-stream")
+_TEXT = _content_type("text/plain; charset=utf-8")
 # What a Location keeps as it is: the reserved characters of RFC 3986 and the escapes already there.
 _LOCATION_SAFE = ":/?#[]@!$&'()*+,;=%-._~"
 
@@ -59,9 +67,8 @@ class Response(CookieSetter):
         if not 200 <= status <= 599:
             raise ValueError(f"a response's status is 200 to 599, not {status}")
         self.status = status
-        self.headers = Headers.from_raw([]) if headers is None else Headers(headers)
         self.body: ResponseBody
-        default = _OCTET_STREAM
+        default: tuple[bytes, bytes] | None = _OCTET_STREAM
         if body.__class__ is bytes:
             self.body = body
         elif isinstance(body, str):
@@ -69,15 +76,20 @@ class Response(CookieSetter):
             default = _TEXT
         else:
             self.body = _body(body)
-            if isinstance(body, FileBody):
-                self.headers.setdefault("Content-Length", str(body.length))
+        if headers is None:
+            self.headers = Headers.from_raw([])
+        else:
+            self.headers = Headers(headers)
+            if "Content-Type" in self.headers:
+                if content_type is not None:
+                    self.headers["Content-Type"] = content_type
+                default = content_type = None
+        if isinstance(body, FileBody):
+            self.headers.setdefault("Content-Length", str(body.length))
         if content_type is not None:
-            if headers is None:
-                self.headers.raw.append((b"Content-Type", field_value("Content-Type", content_type)))
-            else:
-                self.headers["Content-Type"] = content_type
-        elif self.body and (headers is None or "Content-Type" not in self.headers):
-            self.headers.raw.append((b"Content-Type", default))
+            self.headers.raw.append(_content_type(content_type))
+        elif self.body and default is not None:
+            self.headers.raw.append(default)
         if status in _BODILESS and self.body:
             raise ValueError(f"a {status} response has no body (RFC 9110, 15)")
 

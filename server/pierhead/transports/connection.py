@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import math
-from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from pierhead.errors import ClientDisconnected, HTTPError
@@ -18,7 +16,6 @@ from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address
 from pierhead.messages.response import Response
 from pierhead.protocols.http1 import Data, End, Event, Framing, Http1Codec, Refused, RequestHead
-from pierhead.protocols.http1.events import split_fields
 from pierhead.transports.body import IncomingBody
 from pierhead.transports.exchange import Exchange
 from pierhead.transports.websocket import WebSocketExchange, WebSocketShell
@@ -28,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpConnection"]
 
+_NOWHERE = Address("", None)
+_NO_EVENTS: list[Event] = []
 _PIPELINE_HIGH_WATER_BYTES = 64 << 10
 _DRAINED_BODY_BYTES = 64 << 10  # an unread body up to this is read and dropped to keep the connection
 _LINGER_S = 2.0
@@ -48,39 +47,57 @@ class _Phase(enum.Enum):
     LINGER = "the client to close"
 
 
+# As globals: looking a member of an Enum up costs more, and this is done several times for every request.
+_FIRST_BYTE, _IDLE, _HEAD, _HANDLER, _SENDING, _REST, _LINGER = _Phase
+_NO_BODY = Framing.NONE
+
+
 class HttpConnection(asyncio.Protocol):
     """The server's side of one HTTP/1 connection."""
 
+    # fmt: off
+    __slots__ = (
+        "_body", "_deadline", "_dispatching", "_eof", "_events", "_exchange", "_linger_bytes", "_phase",
+        "_reading", "_writable", "_write_deadline", "client", "codec", "congested", "local", "lost", "scheme",
+        "server", "transport", "trusted", "websocket",
+    )
+    # fmt: on
+
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.codec = Http1Codec(server.http_limits)
+        self.codec = Http1Codec(server.http_limits, server.simple_heads)
         self.transport: asyncio.Transport
         self.websocket: WebSocketShell | None = None
         self.lost = False
+        self.congested = False
+        """Whether `drain` would wait."""
         self._exchange: Exchange | WebSocketExchange | None = None
-        self._events: deque[Event] = deque()
+        self._events: list[Event] | None = None  # of next requests, while others are acted on
         self._dispatching = False
         self._body: IncomingBody | None = None
         self._reading = True
         self._eof = False
-        self._phase = _Phase.FIRST_BYTE
+        self._phase = _FIRST_BYTE
         self._deadline = math.inf
         self._write_deadline = math.inf
         self._writable: asyncio.Future[None] | None = None
         self._linger_bytes = 0
-        self._client = self._local = Address("", None)
-        self._scheme = "http"
+        self.client = self.local = _NOWHERE
+        self.scheme = "http"
+        self.trusted = False
+        """Whether the peer is a proxy whose word about its clients counts."""
 
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take note of the peer; one connection too many is told so and closed."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not inherit
-        self._client = _address(transport.get_extra_info("peername"))
-        self._local = _address(transport.get_extra_info("sockname"))
+        self.client = _address(transport.get_extra_info("peername"))
+        self.local = _address(transport.get_extra_info("sockname"))
+        self.trusted = self.server.trusts(self.client)
         if transport.get_extra_info("ssl_object") is not None:
-            self._scheme = "https"
-        self._wait_for(_Phase.FIRST_BYTE, self.server.settings.head_timeout_s)
+            self.scheme = "https"
+        self._wait_for(_FIRST_BYTE, self.server.settings.head_timeout_s)
         if not self.server.add(self):
             self._refuse(503, "too many connections", {"Retry-After": "1"})
 
@@ -88,7 +105,7 @@ class HttpConnection(asyncio.Protocol):
         """Feed the codec; a WebSocket gets its bytes itself."""
         if self.websocket is not None:
             self.websocket.data_received(data)
-        elif self._lingering:
+        elif self._phase is _LINGER:
             self._linger_bytes += len(data)
             if self._linger_bytes > _LINGER_BYTES:
                 self.transport.abort()
@@ -101,12 +118,12 @@ class HttpConnection(asyncio.Protocol):
         if self.websocket is not None:
             self.websocket.eof_received()
             return False
-        if self._lingering:
+        if self._phase is _LINGER:
             return False
         self._dispatch(self.codec.feed_eof())
         if isinstance(self._exchange, Exchange):
             self._exchange.left()
-        return self._exchange is not None or self._lingering
+        return self._exchange is not None or self._lingers
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits for the client."""
@@ -124,11 +141,13 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Make `drain` wait, and not for ever."""
+        self.congested = True
         self._writable = asyncio.get_running_loop().create_future()
         self._write_deadline = self.server.now + self.server.settings.write_timeout_s
 
     def resume_writing(self) -> None:
         """Let `drain` go on."""
+        self.congested = False
         self._write_deadline = math.inf
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
@@ -141,11 +160,6 @@ class HttpConnection(asyncio.Protocol):
         """Whether the client is gone, or has closed its side, as most do only when they leave."""
         return self.lost or self._eof
 
-    @property
-    def congested(self) -> bool:
-        """Whether `drain` would wait."""
-        return self._writable is not None
-
     async def drain(self) -> None:
         """Wait while the client is slow to take what was written; raises ClientDisconnected if it left."""
         if self._writable is not None:
@@ -156,7 +170,12 @@ class HttpConnection(asyncio.Protocol):
 
     def sending(self) -> None:
         """Note that the response is on its way: from here only a stalled client is timed out."""
-        self._wait_for(_Phase.SENDING, math.inf)
+        self._wait_for(_SENDING, math.inf)
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether there is anything for `settle_close` to decide."""
+        return self._body is not None or self._eof or self.server.draining
 
     def settle_close(self) -> None:
         """Decide, before a response's head is rendered, whether the connection must end with it.
@@ -180,20 +199,21 @@ class HttpConnection(asyncio.Protocol):
 
     def answered(self) -> None:
         """Go on after a complete response: to the next request, or to closing the connection."""
+        codec = self.codec
         if self.lost:
             self._exchange = None
-            return
-        if not self.codec.keep_alive:
+        elif not codec.keep_alive:
             self._exchange = None
             self._close()
-        elif self.codec.request_complete:
-            self._exchange = None
-            self._body = None
-            self._wait_for(_Phase.IDLE, self.server.settings.keep_alive_timeout_s)
-            self._dispatch(self.codec.next_request())
+        elif codec.request_complete:
+            self._exchange = self._body = None
+            self._wait_for(_IDLE, self.server.settings.keep_alive_timeout_s)
+            events = codec.next_request()
+            if events or not self._dispatching:
+                self._dispatch(events)
         elif self._body is not None:
             self._body.discard()  # End will follow
-            self._wait_for(_Phase.REST, self.server.settings.body_timeout_s)
+            self._wait_for(_REST, self.server.settings.body_timeout_s)
             self._update_reading()
 
     def abort(self) -> None:
@@ -205,7 +225,7 @@ class HttpConnection(asyncio.Protocol):
     def upgrade(self, websocket: WebSocketShell) -> None:
         """Give a WebSocket the bytes that follow, and those already read."""
         self.websocket = websocket
-        self._wait_for(_Phase.SENDING, math.inf)
+        self._wait_for(_SENDING, math.inf)
         ahead = self.codec.switch()
         self.set_reading(True)
         if ahead:
@@ -236,12 +256,12 @@ class HttpConnection(asyncio.Protocol):
         if now < self._deadline:
             return
         self._deadline = math.inf
-        if self._phase is _Phase.HEAD:
+        if self._phase is _HEAD:
             self._refuse(408, "the request head did not come in time")
-        elif self._phase is _Phase.HANDLER:
+        elif self._phase is _HANDLER:
             if self._exchange is not None:
                 self._exchange.time_out()
-        elif self._phase is _Phase.LINGER:
+        elif self._phase is _LINGER:
             self.transport.abort()
         else:
             self.transport.close()
@@ -258,45 +278,49 @@ class HttpConnection(asyncio.Protocol):
             if self._exchange.done:
                 self.transport.close()
             self._exchange.wind_down()
-        elif self._phase is _Phase.FIRST_BYTE:
+        elif self._phase is _FIRST_BYTE:
             self._wait_for(self._phase, _FIRST_REQUEST_GRACE_S)
-        elif self._phase is _Phase.IDLE:
+        elif self._phase is _IDLE:
             self._wait_for(self._phase, _LATE_REQUEST_GRACE_S)
 
     # Inside
 
     @property
-    def _lingering(self) -> bool:
-        return self._phase is _Phase.LINGER
+    def _lingers(self) -> bool:
+        return self._phase is _LINGER
 
     def _dispatch(self, events: list[Event]) -> None:
         """Act on events in order; an exchange that ends at once adds those of the next request."""
         if self._dispatching:
-            self._events.extend(events)
+            if events:
+                self._events = (self._events or []) + events
             return
         self._dispatching = True
         try:
-            for event in events:
-                self._act(event)
-            while self._events:
-                self._act(self._events.popleft())
+            while events:
+                for event in events:
+                    if isinstance(event, RequestHead):
+                        self._begin(event)
+                    else:
+                        self._act(event)
+                events, self._events = self._events or _NO_EVENTS, None
         finally:
             self._dispatching = False
-        if self._exchange is None and self._phase in {_Phase.FIRST_BYTE, _Phase.IDLE}:
-            if not self.codec.idle:
-                self._wait_for(_Phase.HEAD, self.server.settings.head_timeout_s)
+        codec = self.codec
+        if self._exchange is None and (self._phase is _IDLE or self._phase is _FIRST_BYTE):
+            if not codec.idle:
+                self._wait_for(_HEAD, self.server.settings.head_timeout_s)
             elif self._eof:
                 self.transport.close()
-        self._update_reading()
+        if self._body is not None or codec.buffered_bytes or not self._reading:
+            self._update_reading()
 
-    def _act(self, event: Event) -> None:
-        if isinstance(event, RequestHead):
-            self._begin(event)
-        elif isinstance(event, Data):
+    def _act(self, event: Data | End | Refused) -> None:
+        if isinstance(event, Data):
             if self._body is not None:
                 self._body.feed(event.data)
-            if self._phase is _Phase.HANDLER:  # an upload is no slow handler
-                self._wait_for(_Phase.HANDLER, self.server.settings.handler_timeout_s)
+            if self._phase is _HANDLER:  # an upload is no slow handler
+                self._wait_for(_HANDLER, self.server.settings.handler_timeout_s)
         elif isinstance(event, End):
             if self._body is not None:
                 self._body.finish(Headers.from_raw(event.trailers))
@@ -322,17 +346,20 @@ class HttpConnection(asyncio.Protocol):
 
     def _begin(self, head: RequestHead) -> None:
         server = self.server
-        self._body = None
-        if head.framing is not Framing.NONE:
-            self._body = IncomingBody(self._go_on, self._update_reading, server.settings.body_timeout_s)
-        headers = Headers.lazy(partial(split_fields, head.section))
-        request = server.make_request(head, headers, self._body, self._client, self._local, self._scheme)
-        self._wait_for(_Phase.HANDLER, server.settings.handler_timeout_s)
-        if "websocket" in head.upgrade:
-            self._exchange = WebSocketExchange(self, request, head)
-        else:
-            self._exchange = Exchange(self, request, head)
-        self._exchange.start()
+        body = None
+        if head.framing is not _NO_BODY:
+            body = IncomingBody(self._go_on, self._update_reading, server.settings.body_timeout_s)
+        self._body = body
+        request, extra = server.make_request(head, body, self)
+        if head.upgrade and "websocket" in head.upgrade:
+            self._wait_for(_HANDLER, server.settings.handler_timeout_s)
+            self._exchange = websocket = WebSocketExchange(self, request, head, extra)
+            websocket.start()
+            return
+        self._exchange = exchange = Exchange(self, request, head, extra)
+        exchange.start()
+        if not (exchange.done or exchange.head_sent):
+            self._wait_for(_HANDLER, server.settings.handler_timeout_s)
 
     def _go_on(self) -> None:
         """Ask for the body of a request that waits for 100 (Continue)."""
@@ -348,7 +375,7 @@ class HttpConnection(asyncio.Protocol):
         self.codec.close_after_response()
         body = response.body
         assert isinstance(body, bytes)
-        self.server.record(None, status, len(body), 0.0, self._client.host)
+        self.server.note(None, status, len(body), 0.0, self.client.host)
         self.transport.write(self.codec.respond(status, response.headers.raw, body, self.server.stamp))
         self._close()
 
@@ -361,7 +388,7 @@ class HttpConnection(asyncio.Protocol):
         if self._eof or not self.transport.can_write_eof():
             self.transport.close()
             return
-        self._wait_for(_Phase.LINGER, _LINGER_S)
+        self._wait_for(_LINGER, _LINGER_S)
         self.set_reading(True)
         if not self.transport.is_closing():
             self.transport.write_eof()

@@ -27,12 +27,17 @@ logger = logging.getLogger("pierhead.server")
 _FILE_PIECE_BYTES = 256 << 10
 
 
-def start_task(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run `coroutine` as a task of its own, from its first line on at once where Python can (3.12)."""
-    loop = asyncio.get_running_loop()
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)
-    return loop.create_task(coroutine)
+if sys.version_info >= (3, 12):
+
+    def start_task(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `coroutine` as a task of its own; its part up to where it first waits runs at once."""
+        return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
+
+else:
+
+    def start_task(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `coroutine` as a task of its own, from the loop's next turn on: here it can't begin earlier."""
+        return asyncio.get_running_loop().create_task(coroutine)
 
 
 class Exchange:
@@ -41,41 +46,27 @@ class Exchange:
     Implements `pierhead.messages.channel.ResponseChannel` for applications that do not return a response.
     """
 
-    __slots__ = (
-        "_body_bytes",
-        "_connection",
-        "_cut",
-        "_endless",
-        "_left",
-        "_request",
-        "_started",
-        "_status",
-        "_streaming",
-        "_task",
-        "_timed_out",
-        "continued",
-        "done",
-        "head",
-        "head_sent",
-    )
+    # No slots but class attributes: most exchanges never set these.
+    continued = False
+    """Whether 100 (Continue) was sent."""
+    head_sent = False
+    done = False
+    """Whether the response is complete."""
+    _task: asyncio.Task[None] | None = None
+    _left: asyncio.Future[None] | None = None
+    _streaming = False
+    _endless = False  # an event stream, which a stopping server may end at any event
+    _cut = False
+    _timed_out = False
+    _status = 0
+    _body_bytes = 0
 
-    def __init__(self, connection: HttpConnection, request: Request, head: RequestHead) -> None:
+    def __init__(self, connection: HttpConnection, request: Request, head: RequestHead, extra: bytes) -> None:
+        """`extra` are field lines, rendered, that the response gets beside the application's."""
         self.head = head
-        self.continued = False
-        """Whether 100 (Continue) was sent."""
-        self.head_sent = False
-        self.done = False
-        """Whether the response is complete."""
         self._connection = connection
         self._request = request
-        self._task: asyncio.Task[None] | None = None
-        self._streaming = False
-        self._endless = False  # an event stream, which a stopping server may end at any event
-        self._cut = False
-        self._timed_out = False
-        self._status = 0
-        self._body_bytes = 0
-        self._left: asyncio.Future[None] | None = None
+        self._extra = extra
         self._started = connection.server.clock()
         request.channel = self
 
@@ -112,9 +103,17 @@ class Exchange:
     async def _run(self) -> None:
         connection = self._connection
         try:
-            response = await connection.server.application.respond(self._request)
+            response = await connection.server.respond(self._request)
             if response is not None:
-                await self.send(response)
+                body = response.body
+                if body.__class__ is bytes:  # what `send` does, for what is sent most
+                    self._send_whole(response, body)
+                    if connection.congested:
+                        connection.sending()
+                        await connection.drain()
+                    self._complete()
+                else:
+                    await self.send(response)
         except asyncio.CancelledError:
             if not await self._settled():
                 raise
@@ -130,8 +129,10 @@ class Exchange:
             if not self.done:
                 connection.abort()
                 self._record()
-            self._request.channel = None  # or the two would only be freed by the collector
-            await self._request.close()
+            request = self._request
+            request.channel = None  # or the two would only be freed by the collector
+            if request.form_if_read is not None:
+                await request.close()
 
     async def _settled(self) -> bool:
         """Complete what was cancelled from here; False where somebody else cancelled it."""
@@ -169,26 +170,26 @@ class Exchange:
         """Send a response, or with `more` its beginning; see ResponseChannel."""
         connection = self._connection
         codec = connection.codec
-        self._check_reader()
-        connection.settle_close()
         body = response.body
-        stamp = connection.server.stamp
         if isinstance(body, FileBody) and (body.length <= _FILE_PIECE_BYTES or self.head.method == "HEAD"):
             body = await asyncio.to_thread(_read_file, body)
+        if isinstance(body, bytes) and not more:
+            self._send_whole(response, body)
+            connection.sending()
+            await connection.drain()
+            self._complete()
+            return
+        self._check_reader()
+        connection.settle_close()
+        stamp = self._stamp(response)
         if isinstance(body, bytes):
-            if more:
-                data = codec.start_response(response.status, response.headers.raw, stamp) + codec.data(body)
-                self._endless = _is_event_stream(response)
-            else:
-                data = codec.respond(response.status, response.headers.raw, body, stamp)
+            data = codec.start_response(response.status, response.headers.raw, stamp) + codec.data(body)
+            self._endless = _is_event_stream(response)
             self._sent_head(response.status)
             self._body_bytes = 0 if self.head.method == "HEAD" else len(body)
             connection.transport.write(data)
-            if connection.congested:
-                await connection.drain()
-            if not more:
-                self._complete()
-            elif connection.server.draining:
+            await connection.drain()
+            if connection.server.draining:
                 self.wind_down()
             return
         pieces = _file_pieces(body) if isinstance(body, FileBody) else body
@@ -205,6 +206,30 @@ class Exchange:
                 await pieces.aclose()
         await connection.drain()
         self._complete()
+
+    def _send_whole(self, response: Response, body: bytes) -> None:
+        """Send a response whose body is complete: head and body in one write."""
+        connection = self._connection
+        if connection.lost or self.done:
+            self._check_reader()
+        if connection.unsettled:
+            connection.settle_close()
+        stamp = self._stamp(response) if self._extra else connection.server.stamp
+        data = connection.codec.respond(response.status, response.headers.raw, body, stamp)
+        self.head_sent = True
+        self._status = response.status
+        self._body_bytes = 0 if self.head.method == "HEAD" else len(body)
+        connection.transport.write(data)
+
+    def _stamp(self, response: Response) -> bytes:
+        """Return the field lines that the server adds: but one that the application has set itself."""
+        server = self._connection.server
+        if self._extra:
+            name = server.request_id_name
+            size = len(name)
+            if not any(len(field) == size and field.lower() == name for field, _ in response.headers.raw):
+                return server.stamp + self._extra
+        return server.stamp
 
     async def write(self, piece: bytes) -> None:
         """Send a further piece; see ResponseChannel."""
@@ -242,13 +267,14 @@ class Exchange:
     def _complete(self) -> None:
         """Record the response and have the connection go on; an application may go on as well."""
         self.done = True
-        self.left()
+        if self._left is not None:
+            self.left()
         self._record()
         self._connection.answered()
 
     def _record(self) -> None:
         server = self._connection.server
-        server.record(self._request, self._status, self._body_bytes, server.clock() - self._started)
+        server.note(self._request, self._status, self._body_bytes, server.clock() - self._started)
 
     async def _stream(self, pieces: AsyncIterable[bytes]) -> None:
         connection = self._connection

@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol
 
-from pierhead.forwarded import Forwarding
+from pierhead.forwarded import WARY, WATCHED, Forwarding
 from pierhead.messages.body import BodyLimits, BodyReader
 from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address, Request
-from pierhead.protocols.http1 import Http1Limits, RequestHead
+from pierhead.protocols.http1 import Http1Limits, RequestHead, SimpleHeads, split_fields
 from pierhead.transports.connection import HttpConnection
+from pierhead.transports.meter import Meter
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
@@ -61,7 +62,8 @@ class Server:
     ) -> None:
         self.application = application
         self.settings = settings
-        self.record: Recorder = record or _record_nothing
+        self.record = record
+        self.respond = application.respond
         self.http_limits = Http1Limits(
             max_line_bytes=settings.max_line_bytes,
             max_head_bytes=settings.max_head_bytes,
@@ -77,6 +79,7 @@ class Server:
         self.stamp = b""
         """The field lines Date and Server, rendered."""
         self._forwarding = forwarding or Forwarding(settings)
+        self.meter = Meter()
         self._body_limits = BodyLimits(
             max_buffered_body_bytes=settings.max_buffered_body_bytes,
             max_spool_memory_bytes=settings.max_spool_memory_bytes,
@@ -85,8 +88,12 @@ class Server:
             max_form_memory_bytes=settings.max_form_memory_bytes,
             spool_dir=settings.spool_dir,
         )
-        self._id_field = settings.request_id_header
-        self._id_name = settings.request_id_header.lower().encode("latin-1")
+        self.request_id_field = settings.request_id_header
+        """The name of the field that carries the request's id, "" where none does."""
+        self.request_id_name = self.request_id_field.lower().encode("latin-1")
+        watched = [*WATCHED, self.request_id_name] if self.request_id_name else list(WATCHED)
+        self.simple_heads = SimpleHeads(self.http_limits, watched, WARY)
+        self._nothing_watched = (None,) * len(watched)
         self._id_prefix = os.urandom(6).hex()
         self._ids = itertools.count(1)
         self._connections: set[HttpConnection] = set()
@@ -175,6 +182,18 @@ class Server:
 
     # What connections call
 
+    def trusts(self, peer: Address) -> bool:
+        """Tell whether `peer` is a proxy whose word counts."""
+        return self._forwarding.trusts(peer)
+
+    def note(
+        self, request: Request | None, status: int, body_bytes: int, duration_s: float, peer: str = ""
+    ) -> None:
+        """Count a response, and have it recorded where somebody does; see Recorder."""
+        self.meter.note(status, body_bytes, duration_s)
+        if self.record is not None:
+            self.record(request, status, body_bytes, duration_s, peer)
+
     def add(self, connection: HttpConnection) -> bool:
         """Count a new connection; False where it is one more than `max_connections`."""
         self._connections.add(connection)
@@ -191,38 +210,44 @@ class Server:
         task.add_done_callback(self._finished)
 
     def make_request(
-        self,
-        head: RequestHead,
-        headers: Headers,
-        body: BodyReader | None,
-        client: Address,
-        local: Address,
-        scheme: str,
-    ) -> Request:
-        """Build the Request of a head that came from `client`, or, by a trusted proxy's word, through it."""
+        self, head: RequestHead, body: BodyReader | None, connection: HttpConnection
+    ) -> tuple[Request, bytes]:
+        """Build the Request of a head that came from a client, or, by a trusted proxy's word, through it.
+
+        Returns with it the field lines that the response gets whatever the application answers.
+        """
+        headers = Headers.lazy(split_fields, head.section)
+        watched = head.watched
+        ordinary = watched == self._nothing_watched  # nothing is said about the client, nor about the request
         request_id = None
-        if self._id_name and self._forwarding.trusts(client) and self._id_name in head.section.lower():
-            request_id = headers.get(self._id_field)
-            if request_id is not None and not _REQUEST_ID.fullmatch(request_id):
-                request_id = None
+        if not ordinary and connection.trusted and self.request_id_field:
+            request_id = _request_id(headers.get(self.request_id_field) if watched is None else watched[-1])
         request = Request(
             head.method,
             head.target,
             headers,
             reader=body,
             http_version=head.version,
-            scheme=scheme,
-            client=client,
-            server=local,
-            id=request_id or f"{self._id_prefix}{next(self._ids):08x}",
+            scheme=connection.scheme,
+            client=connection.client,
+            server=connection.local,
+            id=request_id or self._next_id,
             limits=self._body_limits,
         )
-        if request_id is not None:
-            request.response_headers[self._id_field] = request_id  # so that all logs on the way agree
-        self._forwarding.apply(request, head.section)
-        return request
+        if not ordinary:
+            if watched is not None and connection.trusted:
+                self._forwarding.apply_watched(request, head.host, watched[: len(WATCHED)])
+            else:
+                self._forwarding.apply(request, head.section)
+        if request_id is None:
+            return request, b""
+        # The response says it, too: so all logs on the way agree.
+        return request, f"{self.request_id_field}: {request_id}\r\n".encode()
 
     # Inside
+
+    def _next_id(self) -> str:
+        return f"{self._id_prefix}{next(self._ids):08x}"
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -247,7 +272,7 @@ class Server:
         self._sweep = loop.call_later(SWEEP_S, self._tick)
 
 
-def _record_nothing(
-    request: Request | None, status: int, body_bytes: int, duration_s: float, peer: str = ""
-) -> None:
-    """Keep no record."""
+def _request_id(value: bytes | str | None) -> str | None:
+    """Return an id that may stand in logs and in a response; None where it is none."""
+    text = value.rstrip(b"\t ").decode("latin-1") if isinstance(value, bytes) else value
+    return text if text is not None and _REQUEST_ID.fullmatch(text) else None

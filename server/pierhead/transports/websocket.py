@@ -40,12 +40,14 @@ _CLOSE_TIMEOUT_S = 5.0
 class WebSocketExchange:
     """Answers a request to upgrade to WebSocket, and lasts as long as the WebSocket does."""
 
-    def __init__(self, connection: HttpConnection, request: Request, head: RequestHead) -> None:
+    def __init__(self, connection: HttpConnection, request: Request, head: RequestHead, extra: bytes) -> None:
+        """`extra` are field lines, rendered, that the response gets beside the application's."""
         self.done = False
         """Whether an ordinary response was sent instead."""
         self._connection = connection
         self._request = request
         self._head = head
+        self._extra = extra
         self._status = 0
         self._shell: WebSocketShell | None = None
         self._task: asyncio.Task[None] | None = None
@@ -80,7 +82,7 @@ class WebSocketExchange:
         finally:
             shell = self._shell
             sent = shell.sent_bytes if shell is not None else 0
-            server.record(self._request, self._status, sent, server.clock() - self._started)
+            server.note(self._request, self._status, sent, server.clock() - self._started)
             await self._request.close()
             if self.done:
                 connection.answered()
@@ -121,7 +123,7 @@ class WebSocketExchange:
             raise ClientDisconnected("the client closed the connection")
         connection.settle_close()
         data = connection.codec.respond(
-            response.status, response.headers.raw, response.body, connection.server.stamp
+            response.status, response.headers.raw, response.body, connection.server.stamp + self._extra
         )
         self._status = response.status
         self.done = True

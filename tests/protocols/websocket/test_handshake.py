@@ -13,7 +13,9 @@ GOOD = {b"Sec-WebSocket-Key": KEY, b"Sec-WebSocket-Version": b"13"}
 
 def head(fields: dict[bytes, bytes], method: str = "GET") -> RequestHead:
     section = b"".join(b"%b: %b\r\n" % field for field in fields.items())
-    return RequestHead(method, "/", "1.1", section, upgrade=("websocket",))
+    request = RequestHead(method, "/", "1.1", section)
+    request.upgrade = ("websocket",)
+    return request
 
 
 def test_the_key_is_answered_as_in_the_rfc() -> None:

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from pierhead.protocols.http1.codec import Http1Codec
-from pierhead.protocols.http1.events import Data, End, Event, Framing, Http1Limits, Refused, RequestHead
+from pierhead.protocols.http1.events import (
+    Data,
+    End,
+    Event,
+    Framing,
+    Http1Limits,
+    Refused,
+    RequestHead,
+    split_fields,
+)
 from pierhead.protocols.http1.render import ResponseError
+from pierhead.protocols.http1.simple import SimpleHeads
 
 __all__ = [
     "Data",
@@ -16,4 +26,6 @@ __all__ = [
     "Refused",
     "RequestHead",
     "ResponseError",
+    "SimpleHeads",
+    "split_fields",
 ]

@@ -6,8 +6,9 @@
     for event in codec.next_request(): ...  # what a pipelining client sent ahead
 
 Requests are answered one after the other: what follows a request is kept until `next_request`, so that
-responses can only leave in order (RFC 9112, 9.3.2). Heads and bodies of known length that pass the gate
-are taken as they are; everything out of the ordinary is read by h11 as well (see `judge`).
+responses can only leave in order (RFC 9112, 9.3.2). Most heads are simple, and known at once (`simple`).
+Other heads, and bodies of known length, that pass the gate are taken as they are; everything out of the
+ordinary is read by h11 as well (see `judge`).
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from pierhead.protocols.http1.events import (
     Http1Limits,
     RawFields,
     Refused,
+    RequestHead,
 )
 from pierhead.protocols.http1.gate import RefusedError, check_partial, parse_head
 from pierhead.protocols.http1.judge import Judge
-from pierhead.protocols.http1.render import ResponseWriter, hints
+from pierhead.protocols.http1.render import ResponseWriter, hints, render_ordinary
+from pierhead.protocols.http1.simple import SimpleHeads
 
 __all__ = ["Http1Codec"]
 
@@ -41,32 +44,59 @@ class _State(enum.Enum):
     SWITCHED = "speaks another protocol"
 
 
+# As globals: looking a member of an Enum up costs more, and this is done several times for every request.
+_HEAD, _BODY, _COMPLETE, _BROKEN, _SWITCHED = _State
+_NO_BODY = Framing.NONE
+
+
 class Http1Codec:
     """Reads the requests and writes the responses of one server-side connection."""
 
-    def __init__(self, limits: Http1Limits) -> None:
+    __slots__ = (
+        "_buffer",
+        "_chunks",
+        "_empty_lines",
+        "_eof",
+        "_judge",
+        "_keep_alive",
+        "_left",
+        "_limits",
+        "_method",
+        "_ordinary",
+        "_simple",
+        "_state",
+        "_version",
+        "_writer",
+    )
+
+    def __init__(self, limits: Http1Limits, simple: SimpleHeads | None = None) -> None:
+        """Hold requests to `limits`; `simple` is made of the same limits, and shared by all connections."""
         self._limits = limits
-        self._state = _State.HEAD
+        self._simple = SimpleHeads(limits) if simple is None else simple
+        self._state = _HEAD
         self._buffer = bytearray()
         self._empty_lines = 0
         self._left = 0  # of a body of known length
         self._chunks: ChunkedGate | None = None
         self._judge: Judge | None = None
         self._eof = False
-        self._writer = ResponseWriter("GET", "1.1")
+        self._writer: ResponseWriter | None = None  # made for a response that is not ordinary
+        self._method = "GET"
+        self._version = "1.1"
         self._keep_alive = True
+        self._ordinary = True  # whether an ordinary response may be rendered the fast way
 
     # Reading
 
     @property
     def idle(self) -> bool:
         """Whether no byte of a next request has come yet."""
-        return self._state is _State.HEAD and not self._buffer
+        return self._state is _HEAD and not self._buffer
 
     @property
     def request_complete(self) -> bool:
         """Whether the current request was read to its end."""
-        return self._state is _State.COMPLETE
+        return self._state is _COMPLETE
 
     @property
     def buffered_bytes(self) -> int:
@@ -75,10 +105,16 @@ class Http1Codec:
 
     def feed(self, data: bytes) -> list[Event]:
         """Take bytes as they come and return what they complete."""
-        if self._state is _State.BROKEN:
+        if self._state is _BROKEN:
             return []
-        if self._state is _State.HEAD and not self._buffer and _is_one_head(data):
-            return self._advance(data)  # as most requests come: nothing to copy
+        if self._state is _HEAD and not self._buffer:
+            simple = self._simple.read(data)
+            if simple is not None:
+                head, end = simple
+                if end < len(data):
+                    self._buffer += data[end:]
+                self._begin(head)
+                return [head] if head.framing is _NO_BODY else [head, *self._advance()]
         self._buffer += data
         return self._advance()
 
@@ -89,37 +125,36 @@ class Http1Codec:
 
     def next_request(self) -> list[Event]:
         """Go on to the next request once the current one is complete and answered."""
-        if self._state is not _State.COMPLETE:
+        if self._state is not _COMPLETE:
             raise RuntimeError(f"no next request while the codec {self._state.value}")
-        self._state = _State.HEAD
+        self._state = _HEAD
         self._empty_lines = 0
-        self._chunks = self._judge = None
+        if not self._buffer and not self._eof:
+            return []
         return self._advance()
 
     def switch(self) -> bytes:
         """Hand over to another protocol after a 101 response; returns the bytes read ahead."""
-        self._state = _State.SWITCHED
+        self._state = _SWITCHED
         ahead = bytes(self._buffer)
         self._buffer.clear()
         return ahead
 
-    def _advance(self, head: bytes = b"") -> list[Event]:
-        """Return what the buffer, or a whole head that came alone, completes."""
+    def _advance(self) -> list[Event]:
+        """Return what the buffer completes."""
         events: list[Event] = []
         try:
-            if head:
-                self._take_head(head, events)
-            elif self._state is _State.HEAD:
+            if self._state is _HEAD:
                 self._read_head(events)
-            if self._state is _State.BODY:
+            if self._state is _BODY:
                 self._read_body(events)
-            if self._eof and self._state in {_State.HEAD, _State.BODY} and not self.idle:
+            if self._eof and self._state in {_HEAD, _BODY} and not self.idle:
                 raise RefusedError(400, "the client closed the connection inside a request")
         except RefusedError as refused:
-            if self._state is _State.HEAD:
-                self._writer = ResponseWriter("GET", "1.1")  # the error response is to no known method
-            self._state = _State.BROKEN
-            self._keep_alive = False
+            if self._state is _HEAD:  # the error response is to no known method
+                self._method, self._version, self._writer = "GET", "1.1", None
+            self._state = _BROKEN
+            self.close_after_response()
             self._buffer.clear()
             events.append(Refused(refused.status, refused.reason))
         return events
@@ -135,24 +170,33 @@ class Http1Codec:
         if end < 4:
             check_partial(buffer, self._limits)
             return
-        raw = bytes(buffer[:end])
-        del buffer[:end]
-        self._take_head(raw, events)
-
-    def _take_head(self, raw: bytes, events: list[Event]) -> None:
-        head = parse_head(raw, self._limits)
-        if head.framing is Framing.CHUNKED or head.expect_continue or head.upgrade:
-            self._judge = Judge()
-            self._judge.head(raw, head)
-        self._writer = ResponseWriter(head.method, head.version)
-        self._keep_alive = head.keep_alive
-        if head.framing is Framing.NONE:
-            self._state = _State.COMPLETE
+        simple = self._simple.read(buffer)
+        if simple is not None:
+            head = simple[0]
         else:
-            self._state = _State.BODY
-            self._left = head.length
-            self._chunks = ChunkedGate(self._limits) if head.framing is Framing.CHUNKED else None
+            raw = bytes(buffer[:end])
+            head = parse_head(raw, self._limits)
+            self._judge = None
+            if head.framing is Framing.CHUNKED or head.expect_continue or head.upgrade:
+                self._judge = Judge()
+                self._judge.head(raw, head)
+        del buffer[:end]
+        self._begin(head)
         events.append(head)
+
+    def _begin(self, head: RequestHead) -> None:
+        self._writer = None
+        self._method = head.method
+        self._version = head.version
+        self._keep_alive = head.keep_alive
+        self._ordinary = head.keep_alive and head.version == "1.1" and head.method != "HEAD"
+        framing = head.framing
+        if framing is _NO_BODY:
+            self._state = _COMPLETE
+        else:
+            self._state = _BODY
+            self._left = head.length
+            self._chunks = ChunkedGate(self._limits) if framing is Framing.CHUNKED else None
 
     def _read_body(self, events: list[Event]) -> None:
         if self._chunks is None:
@@ -163,25 +207,25 @@ class Http1Codec:
                 events.append(Data(data))
             if not self._left:
                 events.append(End())
-                self._state = _State.COMPLETE
+                self._state = _COMPLETE
             return
         assert self._judge is not None
         checked = self._chunks.feed(self._buffer)
         if checked:
             events += self._judge.body(checked)
         if self._chunks.done:
-            self._state = _State.COMPLETE
+            self._state = _COMPLETE
 
     # Writing
 
     @property
     def keep_alive(self) -> bool:
         """Whether the connection can be used again after this response."""
-        return self._keep_alive and self._writer.keep_alive
+        return self._keep_alive and (self._writer is None or self._writer.keep_alive)
 
     def close_after_response(self) -> None:
         """Have the response say `Connection: close`; call it before the response's head is rendered."""
-        self._keep_alive = False
+        self._keep_alive = self._ordinary = False
 
     def go_on(self) -> bytes:
         """Render 100 (Continue)."""
@@ -193,21 +237,28 @@ class Http1Codec:
 
     def respond(self, status: int, fields: RawFields, body: bytes, stamp: bytes = b"") -> bytes:
         """Render a whole response; see `ResponseWriter.head` for the errors and for `stamp`."""
+        if self._ordinary:
+            data = render_ordinary(status, fields, body, stamp)
+            if data is not None:
+                return data
+        self._writer = ResponseWriter(self._method, self._version)
         return self._writer.whole(status, fields, body, stamp, keep_alive=self._keep_alive)
 
     def start_response(self, status: int, fields: RawFields, stamp: bytes = b"") -> bytes:
         """Render the head of a response whose body comes piece by piece."""
+        self._writer = ResponseWriter(self._method, self._version)
         return self._writer.head(status, fields, stamp, keep_alive=self._keep_alive)
 
     def data(self, data: bytes) -> bytes:
         """Render a piece of the body; raises ResponseError when it is more than was announced."""
-        return self._writer.data(data)
+        return self._streaming.data(data)
 
     def end(self, trailers: RawFields | None = None) -> bytes:
         """Render the end of the body and the trailer fields; see `ResponseWriter.end`."""
-        return self._writer.end(trailers)
+        return self._streaming.end(trailers)
 
-
-def _is_one_head(data: bytes) -> bool:
-    """Tell whether the bytes are one head from its request line to its empty line, and nothing else."""
-    return data.endswith(b"\r\n\r\n") and data.find(b"\r\n\r\n") == len(data) - 4 and data[0] != 0x0D
+    @property
+    def _streaming(self) -> ResponseWriter:
+        if self._writer is None:
+            raise RuntimeError("a response's body comes after its head: call start_response first")
+        return self._writer

@@ -49,9 +49,12 @@ class Http1Limits:
     """The decoded body, else 413."""
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass
 class RequestHead:
-    """A request line and header section that passed the gate."""
+    """A request line and header section that passed the gate.
+
+    Without slots: what most heads leave at its default is then not set for each of them.
+    """
 
     method: str
     target: str
@@ -60,15 +63,19 @@ class RequestHead:
     """"1.1" or "1.0"."""
     section: bytes
     """The header section as received: field lines, each with its CRLF; `fields` takes it apart."""
-    framing: Framing = Framing.NONE
-    length: int = 0
+    framing: Framing = dataclasses.field(default=Framing.NONE, init=False)
+    length: int = dataclasses.field(default=0, init=False)
     """The Content-Length where `framing` is LENGTH."""
-    keep_alive: bool = True
+    keep_alive: bool = dataclasses.field(default=True, init=False)
     """Whether the client lets the connection be used again (RFC 9112, 9.3)."""
-    expect_continue: bool = False
+    expect_continue: bool = dataclasses.field(default=False, init=False)
     """Whether the client waits for 100 (Continue) before it sends the body (RFC 9110, 10.1.1)."""
-    upgrade: tuple[str, ...] = ()
+    upgrade: tuple[str, ...] = dataclasses.field(default=(), init=False)
     """The protocols of the Upgrade field, lower-case, where Connection names it too (RFC 9110, 7.8)."""
+    host: bytes = dataclasses.field(default=b"", init=False)
+    """The value of the Host field, of a simple head only (see `simple`)."""
+    watched: tuple[bytes | None, ...] | None = dataclasses.field(default=None, init=False)
+    """The values of the watched fields of a simple head, in their order; None where it is not simple."""
 
     @property
     def fields(self) -> RawFields:

@@ -22,12 +22,14 @@ __all__ = [
     "ORIGIN_FORM",
     "REQUEST_LINE",
     "SPECIAL_FIELDS",
+    "TCHAR",
+    "VALUE",
 ]
 
-_TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
-_FIELD_LINE = rb"%b++:%b\r\n" % (_TCHAR, _VALUE)
-_METHOD_AND_TARGET = rb"(%b++)\x20([\x21-\x7e]++)\x20" % _TCHAR
+TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
+_FIELD_LINE = rb"%b++:%b\r\n" % (TCHAR, VALUE)
+_METHOD_AND_TARGET = rb"(%b++)\x20([\x21-\x7e]++)\x20" % TCHAR
 
 # A head that is well-formed in every byte: (method, target, minor version, header section).
 HEAD = re.compile(rb"%bHTTP/1\.([0-9])\r\n((?:%b)*+)\r\n" % (_METHOD_AND_TARGET, _FIELD_LINE))
@@ -84,7 +86,7 @@ BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})|%00")
 
 # chunk-size and chunk extensions (RFC 9112, 7.1.1); white space only where BWS may stand.
 _QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
-_EXTENSION = rb"[\t\x20]*+;[\t\x20]*+%b++(?:[\t\x20]*+=[\t\x20]*+(?:%b++|%b))?+" % (_TCHAR, _TCHAR, _QUOTED)
+_EXTENSION = rb"[\t\x20]*+;[\t\x20]*+%b++(?:[\t\x20]*+=[\t\x20]*+(?:%b++|%b))?+" % (TCHAR, TCHAR, _QUOTED)
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:%b)*+\r\n" % _EXTENSION)
 
 # Fields that frame, route, authenticate or control a request mean nothing good after its body

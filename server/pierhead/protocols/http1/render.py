@@ -6,13 +6,14 @@ and takes none of them from an application without checking it.
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 
 from pierhead.errors import PierheadError, reason_phrase
 from pierhead.protocols.http1.events import RawFields
 from pierhead.protocols.http1.grammar import DIGITS, FIELD_LINE, FORBIDDEN_TRAILERS
 
-__all__ = ["ResponseError", "ResponseWriter", "hints"]
+__all__ = ["ResponseError", "ResponseWriter", "hints", "render_ordinary"]
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {reason_phrase(status.value)}\r\n".encode()
@@ -21,8 +22,52 @@ _STATUS_LINES = {
 _CONNECTION_FIELDS = frozenset({b"keep-alive", b"proxy-connection", b"upgrade"})
 
 
+_SPECIAL_FIELDS = _CONNECTION_FIELDS | {b"content-length", b"connection", b"transfer-encoding"}
+_BREAKS = re.compile(rb"[\r\n\0]")
+_KNOWN_LINES = 1024
+_LONGEST_KNOWN = 256
+
+
 class ResponseError(PierheadError):
     """The application's response cannot be sent as it is; before the head it becomes a 500."""
+
+
+class _Lines(dict[tuple[bytes, bytes], bytes]):
+    """Field lines that were sent before, rendered; raises KeyError for those that need more thought."""
+
+    def __missing__(self, field: tuple[bytes, bytes]) -> bytes:
+        name, value = field
+        line = b"%b: %b\r\n" % field
+        if name.lower() in _SPECIAL_FIELDS or _BREAKS.search(name) or _BREAKS.search(value):
+            raise KeyError(name)
+        if len(line) <= _LONGEST_KNOWN:
+            if len(self) >= _KNOWN_LINES:
+                self.clear()
+            self[field] = line
+        return line
+
+
+_lines = _Lines()
+# Where a body may not follow, or its length may not be said, the writer thinks about it.
+_ORDINARY_STATUS_LINES = {status: line for status, line in _STATUS_LINES.items() if status not in {204, 304}}
+
+
+def render_ordinary(status: int, fields: RawFields, body: bytes, stamp: bytes) -> bytes | None:
+    """Render a whole response to an HTTP/1.1 request that keeps the connection and is not HEAD.
+
+    None where there is anything out of the ordinary about it: then `ResponseWriter` renders it, or refuses.
+    """
+    try:
+        return b"".join(
+            [
+                _ORDINARY_STATUS_LINES[status],
+                *[_lines[field] for field in fields],
+                b"Content-Length: %d\r\n%b\r\n" % (len(body), stamp),
+                body,
+            ]
+        )
+    except KeyError:
+        return None
 
 
 class ResponseWriter:

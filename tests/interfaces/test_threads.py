@@ -91,6 +91,25 @@ async def test_threads_are_used_again_and_no_more_than_its_size(pool: ThreadPool
     assert await asyncio.gather(*tasks) == ["done"] * 3
 
 
+async def test_quick_calls_are_left_to_a_thread_that_is_awake() -> None:
+    pool = ThreadPool(40)
+    for _ in range(20):
+        names = await asyncio.gather(*(pool.run(threading.current_thread, "test") for _ in range(20)))
+    assert len(set(names)) < 20
+    await pool.close()
+
+
+async def test_calls_that_block_get_threads_of_their_own() -> None:
+    pool = ThreadPool(10)
+    calls = [Blocked() for _ in range(10)]
+    tasks = [asyncio.create_task(pool.run(call, "call")) for call in calls]
+    await until(lambda: all(call.began.is_set() for call in calls))
+    for call in calls:
+        call.go.set()
+    await asyncio.gather(*tasks)
+    await pool.close()
+
+
 async def test_many_calls_all_return(pool: ThreadPool) -> None:
     results = await asyncio.gather(*(pool.run(lambda n=n: n, "test") for n in range(500)))  # type: ignore[misc]
     assert results == list(range(500))
@@ -184,11 +203,7 @@ def test_a_call_that_outlives_its_loop_is_logged(caplog: pytest.LogCaptureFixtur
 
     asyncio.run(leave())
     call.go.set()
-    for thread in pool._threads:
-        with pool._changed:
-            pool._closed = True
-            pool._changed.notify_all()
-        thread.join(LIMIT_S)
+    asyncio.run(pool.close(LIMIT_S))
     assert "app.report ended after its event loop had" in caplog.messages
 
 

@@ -3,6 +3,10 @@
 Python cannot stop a thread. Where the request of a running call is given up, the call goes on; the log says
 so, and says when it ended. The threads are daemons: one that never returns does not keep the process from
 ending.
+
+Switching threads costs more than many a call. So a call is left to a thread that is awake and gets through
+its calls; another one is woken when none is, when those that are have been in their calls for a while, or
+when a call has waited for too long. Results come back to the event loop in batches.
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ __all__ = ["ThreadPool"]
 
 logger = logging.getLogger("pierhead.app")
 
+_BUSY_S = 0.0005  # an awake thread that took no call for so long is in one that blocks
+_RELIEF_S = 0.001  # a call that waits for so long gets a thread of its own, if there is one
+
 
 class ThreadPool:
     """At most `size` threads; further calls wait in line."""
@@ -31,9 +38,14 @@ class ThreadPool:
         self._name = name
         self._threads: list[threading.Thread] = []
         self._jobs: deque[_Job] = deque()
-        self._idle = 0
+        self._asleep: list[
+            threading.Lock
+        ] = []  # a lock for each sleeping thread, which wakes when it is released
+        self._lock = threading.Lock()  # of falling asleep and of being counted on
+        self._took_at = 0.0  # when a thread last took a call
+        self._relief: asyncio.TimerHandle | None = None
+        self._results: _Results | None = None
         self._closed = False
-        self._changed = threading.Condition()
 
     async def run(self, call: Callable[[], Any], name: str) -> Any:
         """Call `call` in a thread, in a copy of the caller's context; returns and raises what it does.
@@ -41,110 +53,178 @@ class ThreadPool:
         `name` is how the log calls it. A call still waiting for a thread when the caller is cancelled is
         never made. Raises RuntimeError once the pool is closed.
         """
+        if self._closed:
+            raise RuntimeError(f"{name} cannot be called: the application has stopped")
         loop = asyncio.get_running_loop()
-        job = _Job(call, name, loop)
-        with self._changed:
-            if self._closed:
-                raise RuntimeError(f"{name} cannot be called: the application has stopped")
-            self._jobs.append(job)
-            if self._idle >= len(self._jobs):
-                self._changed.notify()
-            elif len(self._threads) < self.size:
-                self._start_thread()
+        results = self._results
+        if results is None or results.loop is not loop:
+            results = self._results = _Results(loop)
+        job = _Job(call, name, results)
+        self._jobs.append(job)
+        with self._lock:
+            awake = len(self._threads) - len(self._asleep)
+        if not awake or job.submitted_at - self._took_at > _BUSY_S:
+            self._wake(1, job.submitted_at)
+        if self._relief is None:
+            self._relief = loop.call_later(_RELIEF_S, self._relieve)
         try:
             return await job.future
         except asyncio.CancelledError:
-            with self._changed:
-                if job in self._jobs:
-                    self._jobs.remove(job)
-                elif not job.done:
-                    job.given_up = True
-                    logger.warning("%s goes on in its thread: its request was given up", name)
+            if not job.claim() and not job.delivered:
+                logger.warning("%s goes on in its thread: its request was given up", name)
             raise
 
     async def close(self, grace_s: float = 1.0) -> None:
         """Take no more calls and wait at most `grace_s` seconds for those in progress; the rest is logged."""
-        with self._changed:
+        if self._relief is not None:
+            self._relief.cancel()
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
-            threads = self._threads.copy()
-        if not threads:
+            for sleeper in self._asleep:
+                sleeper.release()
+            self._asleep.clear()
+        if not self._threads:
             return
         deadline = time.monotonic() + grace_s
-        await asyncio.to_thread(_join, threads, deadline)
-        left = sum(thread.is_alive() for thread in threads)
+        await asyncio.to_thread(_join, self._threads, deadline)
+        left = sum(thread.is_alive() for thread in self._threads)
         if left:
             logger.error("threads still in a handler: %d; they end with the process", left)
 
-    def _start_thread(self) -> None:
-        number = len(self._threads) + 1
-        thread = threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True)
-        thread.start()
-        self._threads.append(thread)
+    def _wake(self, number: int, now: float) -> None:
+        """Have `number` more threads take calls, as far as there are so many."""
+        self._took_at = now  # they will, and until then no other one has to be woken
+        with self._lock:
+            while number and self._asleep:
+                self._asleep.pop().release()
+                number -= 1
+        for _ in range(min(number, self.size - len(self._threads))):
+            thread_name = f"{self._name}-{len(self._threads) + 1}"
+            thread = threading.Thread(target=self._work, name=thread_name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _relieve(self) -> None:
+        """Have more threads take the calls that have waited for too long; called on the event loop."""
+        self._relief = None
+        try:
+            waiting_since = self._jobs[0].submitted_at
+        except IndexError:
+            return
+        now = time.monotonic()
+        if now - waiting_since >= _RELIEF_S:
+            self._wake(len(self._jobs) if now - self._took_at > _BUSY_S else 1, now)
+        if self._results is not None and (self._asleep or len(self._threads) < self.size):
+            self._relief = self._results.loop.call_later(_RELIEF_S, self._relieve)
 
     def _work(self) -> None:
-        while (job := self._next()) is not None:
-            job.run()
-            with self._changed:
-                job.done = True
-                given_up = job.given_up
-            if given_up:
-                logger.warning("%s ended in its thread after %.1f s", job.name, job.seconds)
-
-    def _next(self) -> _Job | None:
-        with self._changed:
-            self._idle += 1
+        sleep = threading.Lock()
+        sleep.acquire()
+        while True:
             try:
-                while not self._jobs:
+                job = self._jobs.popleft()
+            except IndexError:
+                with self._lock:
+                    if self._jobs:
+                        continue
                     if self._closed:
-                        return None
-                    self._changed.wait()
-                return self._jobs.popleft()
-            finally:
-                self._idle -= 1
+                        return
+                    self._asleep.append(sleep)
+                sleep.acquire()
+                continue
+            if job.claim():
+                self._took_at = began = time.monotonic()
+                job.run(began)
 
 
 class _Job:
     """One call and who waits for it."""
 
-    __slots__ = ("call", "context", "done", "future", "given_up", "loop", "name", "seconds")
+    __slots__ = (
+        "_token",
+        "call",
+        "context",
+        "delivered",
+        "error",
+        "future",
+        "name",
+        "result",
+        "results",
+        "seconds",
+        "submitted_at",
+    )
 
-    def __init__(self, call: Callable[[], Any], name: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, call: Callable[[], Any], name: str, results: _Results) -> None:
         self.call = call
         self.name = name
-        self.loop = loop
-        self.future: asyncio.Future[Any] = loop.create_future()
+        self.results = results
+        self.future: asyncio.Future[Any] = results.loop.create_future()
         self.context = contextvars.copy_context()
-        self.done = False
-        self.given_up = False
+        self.submitted_at = time.monotonic()
+        self.result: Any = None
+        self.error: BaseException | None = None
         self.seconds = 0.0
+        self.delivered = False
+        self._token = [None]
 
-    def run(self) -> None:
+    def claim(self) -> bool:
+        """Take the call, to make it or to give it up; False where somebody else took it before."""
+        try:
+            self._token.pop()  # one operation, whatever the other thread does
+        except IndexError:
+            return False
+        return True
+
+    def run(self, began: float) -> None:
         """Make the call, in a thread, and hand its result to the loop."""
-        began = time.monotonic()
-        result: Any = None
-        error: BaseException | None = None
         try:
-            result = self.context.run(self.call)
+            self.result = self.context.run(self.call)
         except StopIteration as stop:  # a future cannot carry it
-            error = RuntimeError(f"{self.name} raised StopIteration")
-            error.__cause__ = stop
+            self.error = RuntimeError(f"{self.name} raised StopIteration")
+            self.error.__cause__ = stop
         except BaseException as raised:  # noqa: BLE001 - raised again where the caller waits
-            error = raised
+            self.error = raised
         self.seconds = time.monotonic() - began
-        try:
-            self.loop.call_soon_threadsafe(self._finish, result, error)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            logger.warning("%s ended after its event loop had", self.name)
+        self.results.add(self)
 
-    def _finish(self, result: Any, error: BaseException | None) -> None:
+    def deliver(self) -> None:
+        """Hand over to who waits, on the loop."""
+        self.delivered = True
+        error = self.error
         if self.future.done():  # cancelled meanwhile
+            logger.warning("%s ended in its thread after %.1f s", self.name, self.seconds)
             if error is not None:
                 logger.error("%s failed after its request was given up", self.name, exc_info=error)
         elif error is not None:
             self.future.set_exception(error)
         else:
-            self.future.set_result(result)
+            self.future.set_result(self.result)
+
+
+class _Results:
+    """Calls that were made, on their way back to the event loop, which is woken once for all that wait."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._jobs: deque[_Job] = deque()
+        self._announced = False
+
+    def add(self, job: _Job) -> None:
+        """Take a call that was made; called in its thread."""
+        self._jobs.append(job)
+        if self._announced and not self.loop.is_closed():
+            return
+        self._announced = True
+        try:
+            self.loop.call_soon_threadsafe(self._deliver)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            while self._jobs:
+                logger.warning("%s ended after its event loop had", self._jobs.popleft().name)
+
+    def _deliver(self) -> None:
+        self._announced = False  # first: what is added from here on is announced again
+        while self._jobs:
+            self._jobs.popleft().deliver()
 
 
 def _join(threads: list[threading.Thread], deadline: float) -> None:

@@ -14,8 +14,8 @@ import dataclasses
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar, overload
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pierhead.hooks import Hooks, Per
 from pierhead.messages.headers import HeaderItems
@@ -24,6 +24,9 @@ from pierhead.messages.state import State
 from pierhead.routing import Converters, Handler, Router, parse_pattern
 from pierhead.routing.converters import Convert
 from pierhead.static import StaticFiles
+
+if TYPE_CHECKING:
+    from pierhead.interfaces.asgi.served import ServedApp
 
 __all__ = ["App", "Endpoint", "Listed"]
 
@@ -97,6 +100,7 @@ class App:
         """The endpoints tried before the router, in their order."""
         self.after: list[Endpoint] = []
         """The endpoints tried after the router, in their order."""
+        self._served: ServedApp | None = None
         self.exceptions: dict[type[Exception], Handler] = {}
         """The handlers of exceptions, by class."""
 
@@ -327,6 +331,19 @@ class App:
 
     def __repr__(self) -> str:
         return f"<App {self.name}>"
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Be an ASGI application, for any ASGI server; see `pierhead.interfaces.asgi.served`."""
+        if self._served is None:
+            from pierhead.interfaces.asgi.served import ServedApp
+
+            self._served = ServedApp(self)
+        await self._served(scope, receive, send)
 
     def _hook(self, kind: Any, function: Any, per: Per) -> Any:
         def decorate(function: F) -> F:

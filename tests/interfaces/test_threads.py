@@ -91,14 +91,6 @@ async def test_threads_are_used_again_and_no_more_than_its_size(pool: ThreadPool
     assert await asyncio.gather(*tasks) == ["done"] * 3
 
 
-async def test_quick_calls_are_left_to_a_thread_that_is_awake() -> None:
-    pool = ThreadPool(40)
-    for _ in range(20):
-        names = await asyncio.gather(*(pool.run(threading.current_thread, "test") for _ in range(20)))
-    assert len(set(names)) < 20
-    await pool.close()
-
-
 async def test_calls_that_block_get_threads_of_their_own() -> None:
     pool = ThreadPool(10)
     calls = [Blocked() for _ in range(10)]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import stat
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["FileBody", "content_disposition"]
+__all__ = ["FileBody", "content_disposition", "file_pieces"]
 
+_PIECE_BYTES = 256 << 10
 # attr-char of RFC 8187, 3.2.1, beside letters and digits
 _ATTR_SAFE = "!#$&+-.^_`|~"
 
@@ -60,3 +63,16 @@ def content_disposition(name: str, disposition: str = "attachment") -> str:
         return f'{disposition}; filename="{name}"'
     extended = quote(name.encode("utf-8", "replace"), safe=_ATTR_SAFE)
     return f"{disposition}; filename=\"{fallback}\"; filename*=UTF-8''{extended}"
+
+
+async def file_pieces(body: FileBody) -> AsyncIterator[bytes]:
+    """Read a file in a thread, piece by piece: a disk may be slow, and a loop must not wait for it."""
+    file = await asyncio.to_thread(body.path.open, "rb")
+    try:
+        file.seek(body.offset)
+        left = body.length
+        while left and (piece := await asyncio.to_thread(file.read, min(left, _PIECE_BYTES))):
+            left -= len(piece)
+            yield piece
+    finally:
+        file.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pierhead.errors import ClientDisconnected
-from pierhead.messages.files import FileBody
+from pierhead.messages.files import FileBody, file_pieces
 from pierhead.messages.headers import RawHeaders
 from pierhead.messages.response import Response
 from pierhead.protocols.http1 import RequestHead, ResponseError
@@ -192,7 +192,7 @@ class Exchange:
             if connection.server.draining:
                 self.wind_down()
             return
-        pieces = _file_pieces(body) if isinstance(body, FileBody) else body
+        pieces = file_pieces(body) if isinstance(body, FileBody) else body
         try:
             data = codec.start_response(response.status, response.headers.raw, stamp)
             self._sent_head(response.status)
@@ -322,16 +322,3 @@ def _read_file(body: FileBody) -> bytes:
     with Path(body.path).open("rb") as file:
         file.seek(body.offset)
         return file.read(body.length)
-
-
-async def _file_pieces(body: FileBody) -> AsyncIterable[bytes]:
-    """Read a file in a thread, piece by piece: a disk may be slow, and a loop must not wait for it."""
-    file = await asyncio.to_thread(Path(body.path).open, "rb")
-    try:
-        file.seek(body.offset)
-        left = body.length
-        while left and (piece := await asyncio.to_thread(file.read, min(left, _FILE_PIECE_BYTES))):
-            left -= len(piece)
-            yield piece
-    finally:
-        file.close()

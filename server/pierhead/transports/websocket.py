@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from pierhead.errors import ClientDisconnected, WebSocketClosed
+from pierhead.interfaces.conversation import converse
 from pierhead.messages.headers import HeaderItems, Headers
 from pierhead.messages.response import Response
 from pierhead.messages.websocket import WebSocket
@@ -97,22 +98,7 @@ class WebSocketExchange:
             return
         self._shell = WebSocketShell(self._connection, self, handshake)
         socket = WebSocket(self._request, self._shell, handshake.subprotocols)
-        try:
-            await self._connection.server.application.converse(socket)
-        except (ClientDisconnected, WebSocketClosed):
-            raise
-        except Exception:
-            request = self._request
-            logger.exception(
-                "%s %s [%s]: WebSocket handler failed", request.method, request.target, request.id
-            )
-            if socket.answered:
-                await socket.close(1011, "the server failed")
-            else:
-                await socket.reject(Response.problem(500))
-        if not socket.answered:
-            await socket.reject(Response.problem(403, "the application did not accept the WebSocket"))
-        await socket.close()
+        await converse(self._connection.server.application, socket)
 
     def respond(self, response: Response) -> None:
         """Send an ordinary response instead of 101; its body must be complete."""

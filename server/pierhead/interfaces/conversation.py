@@ -1,0 +1,39 @@
+"""A WebSocket from its opening to its close, whatever the application does meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pierhead.errors import ClientDisconnected, WebSocketClosed
+from pierhead.messages.response import Response
+
+if TYPE_CHECKING:
+    from pierhead.interfaces.base import Application
+    from pierhead.messages.websocket import WebSocket
+
+__all__ = ["converse"]
+
+logger = logging.getLogger("pierhead.server")
+
+
+async def converse(application: Application, socket: WebSocket) -> None:
+    """Have `application` converse, and end what it leaves open.
+
+    An application that raises is answered with 500 or, after the handshake, closed with 1011; one that does
+    not answer the handshake is rejected with 403. Raises ClientDisconnected and WebSocketClosed.
+    """
+    try:
+        await application.converse(socket)
+    except (ClientDisconnected, WebSocketClosed):
+        raise
+    except Exception:
+        request = socket.request
+        logger.exception("%s %s [%s]: WebSocket handler failed", request.method, request.target, request.id)
+        if socket.answered:
+            await socket.close(1011, "the server failed")
+        else:
+            await socket.reject(Response.problem(500))
+    if not socket.answered:
+        await socket.reject(Response.problem(403, "the application did not accept the WebSocket"))
+    await socket.close()

@@ -6,6 +6,8 @@ import contextlib
 import os
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,69 @@ def test_a_unix_socket_of_a_server_that_is_busy_is_not_taken_over_nor_waited_for
 def test_a_unix_socket_in_no_folder_names_the_folder(tmp_path: Path) -> None:
     with pytest.raises(BindError, match="nowhere must exist"):
         bind(f"http://unix:{tmp_path}/nowhere/app.sock", 5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="unix sockets without a file are Linux's")
+def test_an_abstract_unix_socket_has_no_file(tmp_path: Path) -> None:
+    url = f"fastcgi://unix:@{tmp_path}/app"
+    with bind(url, 5) as bound:
+        assert listener_url(bound) == url
+        assert not (tmp_path / "app").exists()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"\0{tmp_path}/app")
+        with pytest.raises(BindError, match="in use"):
+            bind(url, 5)
+        unlink(bound)
+
+
+def test_an_inherited_socket_is_taken_over_and_its_file_left_alone(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(str(tmp_path / "app.sock"))
+        inherited = os.dup(theirs.fileno())
+    with bind(f"scgi://fd:{inherited}", 5) as bound:
+        assert listener_url(bound) == f"scgi://unix:{tmp_path}/app.sock"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "app.sock"))
+        unlink(bound)
+    assert (tmp_path / "app.sock").exists()
+
+
+def test_an_inherited_tcp_socket_may_listen_already() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as theirs:
+        port = theirs.getsockname()[1]
+        inherited = os.dup(theirs.fileno())
+    with bind(f"fd://{inherited}", 5) as bound:
+        assert listener_url(bound) == f"http://127.0.0.1:{port}"
+        assert bound.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_descriptor_that_is_no_listening_socket_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BindError, match="no such file descriptor; it is for a program"):
+        bind("fd://999999", 5)
+    with (tmp_path / "file").open("w") as file, pytest.raises(BindError, match="is no socket"):
+        bind(f"fd://{os.dup(file.fileno())}", 5)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(BindError, match="use stdio:"):
+        bind(f"fd://{os.dup(ours.fileno())}", 5)
+    with contextlib.ExitStack() as stack:
+        datagrams = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        with pytest.raises(BindError, match="no stream socket"):
+            bind(f"fd://{os.dup(datagrams.fileno())}", 5)
+
+
+def test_the_descriptor_of_a_standard_stream_is_moved_out_of_the_way(tmp_path: Path) -> None:
+    program = (
+        "import os, socket; from pierhead.supervisor.listeners import bind, listener_url;"
+        "bound = bind('fastcgi://fd:0', 5); assert bound.fileno() > 2; assert os.read(0, 1) == b'';"
+        "print(listener_url(bound))"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            stdin=listening.fileno(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout.strip() == f"fastcgi://127.0.0.1:{port}"

@@ -1,15 +1,22 @@
-"""Listener URLs: `http://host:port`, `http://[address]:port`, `http://unix:/path?mode=660`."""
+"""Listener URLs: which protocol is spoken where.
+
+http://127.0.0.1:8080    https://[::]:443    fastcgi://unix:/run/app.sock?mode=660    scgi://127.0.0.1:4000
+http://unix:@name (an abstract socket of Linux)    fd://3 or fastcgi://fd:0 (inherited)    stdio:
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
-__all__ = ["ListenURL"]
+__all__ = ["PROTOCOLS", "ListenURL"]
 
-_FORM = "use http://host:port, http://[address]:port or http://unix:/path"
-_TCP = re.compile(r"http://(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\[\]:/?#@\s]*))(?::([0-9]{1,5}))?/?")
-_UNIX = re.compile(r"http://unix:([^?#]+)(?:\?mode=([0-7]{3,4}))?")
+PROTOCOLS = {"http": 80, "https": 443, "fastcgi": 0, "scgi": 0}
+"""What a listener can speak → its port where none is given; 0: one must be given."""
+
+_URL = re.compile(r"([a-z]+)://([^?]*)(?:\?(.*))?")
+_TCP = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\[\]:/?#@\s]*))(?::([0-9]{1,5}))?/?")
 _UNIX_PATH_BYTES = 107  # sun_path of Linux without its final NUL; macOS has 103
 
 
@@ -18,46 +25,115 @@ class ListenURL:
     """One address to listen on."""
 
     host: str = ""
-    """A name or an address; "" for a unix socket."""
+    """A name or an address; "" for what is no TCP."""
     port: int = 0
     """0: one that is free."""
     path: str = ""
-    """Of the unix socket; "" for TCP."""
+    """Of the unix socket; an abstract one begins with "@"."""
     mode: int = 0o660
     """Of the unix socket: who may connect."""
+    protocol: str = "http"
+    """One of PROTOCOLS."""
+    fd: int | None = None
+    """The file descriptor of a socket that listens already, or is at least bound."""
+    proxy_protocol: bool = False
+    """Whether each connection begins with a PROXY header (`?proxy`)."""
+    stdio: bool = False
+    """Whether it is the one connection on standard input and output."""
 
     @classmethod
     def parse(cls, text: str) -> ListenURL:
         """Read a listener URL; raises ValueError that says what is expected."""
-        if text.startswith("http://unix:"):
-            return cls._parse_unix(text)
-        match = _TCP.fullmatch(text)
+        if text == "stdio:":
+            return cls(stdio=True)
+        match = _URL.fullmatch(text)
         if match is None:
-            if "://" not in text:
-                hint = f"; did you mean http://{text}?" if ":" in text else ""
-                raise ValueError(f"{_FORM}{hint}")
-            scheme = text.partition("://")[0]
-            raise ValueError(f"{_FORM}" if scheme == "http" else f"there is no {scheme}:// listener: {_FORM}")
-        host = match[1] or match[2] or ""
-        if not host:
-            raise ValueError(
-                "the host is missing: http://127.0.0.1:8080 for this machine, http://0.0.0.0:8080 for all"
-            )
-        port = int(match[3]) if match[3] else 80
-        if port > 65535:
-            raise ValueError(f"a port is 0 to 65535, not {port}")
-        return cls(host=host, port=port)
+            hint = f"; did you mean http://{text}?" if ":" in text and "://" not in text else ""
+            raise ValueError(f"{_forms('http')}{hint}")
+        protocol, address, options = match.groups()
+        if protocol == "fd":
+            protocol, address = "http", f"fd:{address}"
+        if protocol not in PROTOCOLS:
+            others = ", ".join(f"{name}://" for name in PROTOCOLS)
+            raise ValueError(f"there is no {protocol}:// listener but {others}, fd:// and stdio:")
+        if address.startswith("unix:"):
+            listener = cls(path=_path(protocol, address[5:]), protocol=protocol)
+        elif address.startswith("fd:"):
+            listener = cls(fd=_descriptor(protocol, address[3:]), protocol=protocol)
+        else:
+            host, port = _host_and_port(protocol, address)
+            listener = cls(host=host, port=port, protocol=protocol)
+        return listener._with(options) if options is not None else listener
 
-    @classmethod
-    def _parse_unix(cls, text: str) -> ListenURL:
-        match = _UNIX.fullmatch(text)
-        if match is None or match[1].endswith("/"):
-            raise ValueError("use http://unix:/path or http://unix:/path?mode=660 (octal)")
-        if len(match[1].encode()) > _UNIX_PATH_BYTES:
-            raise ValueError(f"the path of a unix socket has at most {_UNIX_PATH_BYTES} bytes")
-        return cls(path=match[1], mode=int(match[2] or "660", 8))
+    def _with(self, options: str) -> ListenURL:
+        changes: dict[str, Any] = {}
+        for option in options.split("&"):
+            name, _, value = option.partition("=")
+            if name == "mode" and self.path and not self.abstract:
+                if not re.fullmatch("[0-7]{3,4}", value):
+                    raise ValueError(f"use {self.protocol}://unix:/path?mode=660 (octal)")
+                changes["mode"] = int(value, 8)
+            elif option == "proxy" and self.protocol in {"http", "https"}:
+                changes["proxy_protocol"] = True
+            elif option == "proxy":
+                raise ValueError(f"the PROXY protocol goes before http and https, not {self.protocol}")
+            else:
+                raise ValueError(
+                    f"{option!r} is no option of this listener: use ?proxy or, for a unix socket, ?mode=660"
+                )
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def abstract(self) -> bool:
+        """Whether it is a unix socket without a file (Linux)."""
+        return self.path.startswith("@")
 
     def __str__(self) -> str:
+        if self.stdio:
+            return "stdio:"
         if self.path:
-            return f"http://unix:{self.path}"
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+            address = f"unix:{self.path}"
+        elif self.fd is not None:
+            address = f"fd:{self.fd}"
+        else:
+            address = f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return f"{self.protocol}://{address}"
+
+
+def _forms(protocol: str) -> str:
+    return f"use {protocol}://host:port, {protocol}://[address]:port or {protocol}://unix:/path"
+
+
+def _host_and_port(protocol: str, address: str) -> tuple[str, int]:
+    match = _TCP.fullmatch(address)
+    if match is None:
+        raise ValueError(_forms(protocol))
+    host = match[1] or match[2] or ""
+    port = int(match[3]) if match[3] else PROTOCOLS[protocol]
+    if not host:
+        raise ValueError(
+            f"the host is missing: {protocol}://127.0.0.1:8080 for this machine, "
+            f"{protocol}://0.0.0.0:8080 for all"
+        )
+    if not match[3] and not port:
+        raise ValueError(f"the port is missing: {protocol}://{address.rstrip('/')}:9000")
+    if port > 65535:
+        raise ValueError(f"a port is 0 to 65535, not {port}")
+    return host, port
+
+
+def _path(protocol: str, path: str) -> str:
+    if path in {"", "@"} or path.endswith("/") or "#" in path:
+        raise ValueError(
+            f"use {protocol}://unix:/path, {protocol}://unix:/path?mode=660 (octal) or, without a file, "
+            f"{protocol}://unix:@name"
+        )
+    if len(path.encode()) > _UNIX_PATH_BYTES:
+        raise ValueError(f"the path of a unix socket has at most {_UNIX_PATH_BYTES} bytes")
+    return path
+
+
+def _descriptor(protocol: str, number: str) -> int:
+    if not re.fullmatch("[0-9]{1,6}", number):
+        raise ValueError(f"use {protocol}://fd:3 for the socket that is inherited as file descriptor 3")
+    return int(number)

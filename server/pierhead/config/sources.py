@@ -130,7 +130,9 @@ def _check(name: str, value: Any) -> None:
     if name == "listen":
         for url in value:
             try:
-                ListenURL.parse(url)
+                listener = ListenURL.parse(url)
+                if listener.protocol == "https" or listener.proxy_protocol or listener.stdio:
+                    raise ValueError("there is no https:// listener")
             except ValueError as error:
                 raise ValueError(str(error) if len(value) == 1 else f"{url}: {error}") from None
     elif name == "trusted_proxies":

@@ -1,22 +1,21 @@
-"""Listeners: from a URL to a bound socket, with errors that say who is in the way.
-
-http://127.0.0.1:8080    http://[::1]:0 (any free port)    http://unix:/run/app.sock
-"""
+"""Listeners: from a URL (see `config.listen`) to a socket that listens; errors say who is in the way."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import os
 import socket
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from pierhead.config.listen import ListenURL
 from pierhead.errors import PierheadError
 
-__all__ = ["BindError", "bind", "holder_of", "listener_url", "unlink"]
+__all__ = ["BindError", "Listener", "bind", "holder_of", "listener_url", "unlink"]
 
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
@@ -25,47 +24,48 @@ class BindError(PierheadError):
     """A listener could not be bound; the message says which, why, and who holds it."""
 
 
-def bind(url: str, backlog: int) -> socket.socket:
+class Listener(socket.socket):
+    """A socket that listens."""
+
+    url = ListenURL()
+    """What it was made of."""
+
+
+def bind(url: str, backlog: int) -> Listener:
     """Bind and listen; raises BindError.
 
-    `url` is one that the settings accepted (ValueError else). From here on the kernel takes connections in:
-    they wait while there is no worker. A unix socket that nobody listens on any more is replaced.
+    `url` is one that the settings accepted (ValueError else), but not `stdio:`. From here on the kernel takes
+    connections in: they wait while there is no worker. A unix socket that nobody listens on any more is
+    replaced. A socket that is inherited belongs to the server from here on.
     """
     listener = ListenURL.parse(url)
     try:
-        if listener.path:
-            return _bind_unix(listener, backlog)
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            listener.host, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-        with _closed_on_error(bound):
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            bound.bind(address)
-            bound.listen(backlog)
-            # Every accepted connection inherits it: no small response waits for its predecessor's ACK.
-            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return bound
+        if listener.fd is not None:
+            bound = _inherit(listener.fd, backlog)
+        elif listener.path:
+            bound = _bind_unix(listener, backlog)
+        else:
+            bound = _bind_tcp(listener, backlog)
     except OSError as error:
         raise BindError(f"cannot listen on {listener}: {_reason(error, listener)}") from error
+    bound.url = listener
+    return bound
 
 
-def listener_url(bound: socket.socket) -> str:
+def listener_url(bound: Listener) -> str:
     """Return the URL of a bound socket, with the port the system chose."""
     name = bound.getsockname()
     if bound.family == getattr(socket, "AF_UNIX", None):
-        return f"http://unix:{name}"
-    host = f"[{name[0]}]" if ":" in name[0] else name[0]
-    return f"http://{host}:{name[1]}"
+        path = name if isinstance(name, str) else "@" + os.fsdecode(name[1:])
+        return str(dataclasses.replace(bound.url, path=path or "(unnamed)", fd=None))
+    return str(dataclasses.replace(bound.url, host=name[0], port=name[1], fd=None))
 
 
-def unlink(bound: socket.socket) -> None:
-    """Remove a unix socket's file, for a server that stops for good."""
-    if bound.family == getattr(socket, "AF_UNIX", None):
+def unlink(bound: Listener) -> None:
+    """Remove a unix socket's file, for a server that stops for good; not that of another's socket."""
+    if bound.url.path and not bound.url.abstract:
         with contextlib.suppress(OSError):
-            Path(bound.getsockname()).unlink()
+            Path(bound.url.path).unlink()
 
 
 def holder_of(port: int) -> str:
@@ -86,27 +86,86 @@ def holder_of(port: int) -> str:
     return ""
 
 
-def _bind_unix(listener: ListenURL, backlog: int) -> socket.socket:
-    path = Path(listener.path)
-    if path.exists():
-        if not stat.S_ISSOCK(path.stat().st_mode):
-            raise OSError(errno.EADDRINUSE, "there is a file of that name, which is no socket")
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.setblocking(False)  # a server that is busy would make it wait
-            try:
-                probe.connect(listener.path)
-            except BlockingIOError:
-                raise OSError(errno.EADDRINUSE, "another process listens on it") from None
-            except ConnectionRefusedError:
-                path.unlink()  # nobody listens on it: left behind by a crash
-            else:
-                raise OSError(errno.EADDRINUSE, "another process listens on it")
-    bound = socket.socket(socket.AF_UNIX)
+def _bind_tcp(listener: ListenURL, backlog: int) -> Listener:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        listener.host, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = Listener(family, kind, protocol)
     with _closed_on_error(bound):
-        bound.bind(listener.path)
-        path.chmod(listener.mode)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+        bound.listen(backlog)
+        _send_at_once(bound)
+    return bound
+
+
+def _bind_unix(listener: ListenURL, backlog: int) -> Listener:
+    if listener.abstract:
+        if sys.platform != "linux":
+            raise OSError(errno.EINVAL, "a unix socket without a file is for Linux only")
+        address = "\0" + listener.path[1:]
+    else:
+        address = listener.path
+        _clear(Path(address))
+    bound = Listener(socket.AF_UNIX)
+    with _closed_on_error(bound):
+        bound.bind(address)
+        if not listener.abstract:
+            Path(address).chmod(listener.mode)
         bound.listen(backlog)
     return bound
+
+
+def _clear(path: Path) -> None:
+    """Remove a socket that was left behind by a crash: nobody listens on it."""
+    if not path.exists():
+        return
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        raise OSError(errno.EADDRINUSE, "there is a file of that name, which is no socket")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)  # a server that is busy would make it wait
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:
+            raise OSError(errno.EADDRINUSE, "another process listens on it") from None
+        except ConnectionRefusedError:
+            path.unlink()
+        else:
+            raise OSError(errno.EADDRINUSE, "another process listens on it")
+
+
+def _inherit(fd: int, backlog: int) -> Listener:
+    if fd <= 2:  # the places of the standard streams: a process started from here gets its own there
+        theirs, fd = fd, os.dup(fd)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, theirs)
+        os.close(null)
+    bound = Listener(fileno=fd)
+    with _closed_on_error(bound):
+        if bound.type != socket.SOCK_STREAM:
+            raise OSError(errno.EINVAL, "it is no stream socket")
+        if _connected(bound):
+            raise OSError(errno.EISCONN, "it is a connection, no socket that listens: use stdio:")
+        bound.set_inheritable(False)
+        bound.listen(backlog)
+        if bound.family != getattr(socket, "AF_UNIX", None):
+            _send_at_once(bound)
+    return bound
+
+
+def _connected(bound: socket.socket) -> bool:
+    try:
+        bound.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def _send_at_once(bound: Listener) -> None:
+    """Have no small response wait for its predecessor's ACK; every accepted connection inherits it."""
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 @contextlib.contextmanager
@@ -120,6 +179,11 @@ def _closed_on_error(bound: socket.socket) -> Iterator[None]:
 
 def _reason(error: OSError, listener: ListenURL) -> str:
     reason = error.strerror or str(error)
+    if listener.fd is not None and error.errno in {errno.EBADF, errno.ENOTSOCK}:
+        what = (
+            "no such file descriptor" if error.errno == errno.EBADF else "this file descriptor is no socket"
+        )
+        return f"{what}; it is for a program that starts the server with a socket, as systemd does"
     if error.errno == errno.EADDRINUSE and listener.port:
         holder = holder_of(listener.port)
         return (
@@ -127,6 +191,6 @@ def _reason(error: OSError, listener: ListenURL) -> str:
         )
     if error.errno == errno.EACCES and 0 < listener.port < 1024:
         return "ports below 1024 are for root (or CAP_NET_BIND_SERVICE); choose another port"
-    if listener.path and error.errno in {errno.ENOENT, errno.EACCES}:
+    if listener.path and not listener.abstract and error.errno in {errno.ENOENT, errno.EACCES}:
         return f"{reason}: {os.path.dirname(listener.path)} must exist and be writable"  # noqa: PTH120
     return reason

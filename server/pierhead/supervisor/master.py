@@ -7,7 +7,6 @@ import dataclasses
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ import pierhead
 from pierhead.config import Settings
 from pierhead.log import configure
 from pierhead.supervisor.channel import Channel
-from pierhead.supervisor.listeners import BindError, bind, listener_url, unlink
+from pierhead.supervisor.listeners import BindError, Listener, bind, listener_url, unlink
 from pierhead.supervisor.pidfile import PidFile, PidFileError
 from pierhead.supervisor.process import describe_exit, reap
 from pierhead.supervisor.reactor import Reactor
@@ -61,7 +60,7 @@ class Master:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[Listener] = []
         self._generations: list[_Generation] = []
         self._count = 0
         self._stopping = False

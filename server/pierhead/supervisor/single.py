@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from pierhead.errors import LoadError
 from pierhead.interfaces.load import load_configured
 from pierhead.log import configure
-from pierhead.supervisor.listeners import BindError, bind, listener_url, unlink
+from pierhead.supervisor.listeners import BindError, Listener, bind, listener_url, unlink
 from pierhead.supervisor.worker import START_FAILED, StartFailedError, new_loop, serve_until
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def run_single(settings: Settings) -> int:
 
 def run_application(application: Application, settings: Settings) -> int:
     """Serve an application in this process until SIGINT or SIGTERM; returns the exit code."""
-    sockets: list[socket.socket] = []
+    sockets: list[Listener] = []
     try:
         for url in settings.listen:
             sockets.append(bind(url, settings.backlog))
@@ -62,7 +61,7 @@ def run_application(application: Application, settings: Settings) -> int:
     return 0
 
 
-async def _serve(application: Application, settings: Settings, sockets: Sequence[socket.socket]) -> None:
+async def _serve(application: Application, settings: Settings, sockets: Sequence[Listener]) -> None:
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[bool] = loop.create_future()
 

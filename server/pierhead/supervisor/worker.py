@@ -130,7 +130,7 @@ async def serve_until(
     server: Server
     health = Health(application, lambda: server.ready, settings.health_path, settings.ready_path)
     server = Server(health, settings, forwarding=Forwarding(settings), record=access_log.record)
-    start = asyncio.ensure_future(server.serve(sockets))
+    start = asyncio.ensure_future(server.serve(sockets, settings.listen))
     events: list[asyncio.Future[Any]] = [start, stop]
     await asyncio.wait(events, timeout=settings.start_timeout_s, return_when=asyncio.FIRST_COMPLETED)
     if not start.done():

@@ -15,6 +15,7 @@ from pierhead.errors import ClientDisconnected, HTTPError
 from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address
 from pierhead.messages.response import Response
+from pierhead.protocols.codec import Codec
 from pierhead.protocols.http1 import Data, End, Event, Framing, Http1Codec, Refused, RequestHead
 from pierhead.transports.body import IncomingBody
 from pierhead.transports.exchange import Exchange
@@ -65,7 +66,7 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.codec = Http1Codec(server.http_limits, server.simple_heads)
+        self.codec: Codec = Http1Codec(server.http_limits, server.simple_heads)
         self.transport: asyncio.Transport
         self.websocket: WebSocketShell | None = None
         self.lost = False

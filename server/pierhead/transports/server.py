@@ -8,16 +8,19 @@ import os
 import re
 import socket as socket_module
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from email.utils import formatdate
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from pierhead.config.listen import ListenURL
 from pierhead.forwarded import WARY, WATCHED, Forwarding
 from pierhead.messages.body import BodyLimits, BodyReader
 from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address, Request
 from pierhead.protocols.http1 import Http1Limits, RequestHead, SimpleHeads, split_fields
 from pierhead.transports.connection import HttpConnection
+from pierhead.transports.gateway import FastCGIConnection, ScgiConnection
 from pierhead.transports.meter import Meter
 
 if TYPE_CHECKING:
@@ -121,21 +124,29 @@ class Server:
         self._started = True
         self._tick()
 
-    async def serve(self, sockets: Iterable[socket_module.socket]) -> None:
+    async def serve(self, sockets: Iterable[socket_module.socket], urls: Sequence[str] = ()) -> None:
         """Start the application, then accept connections on bound stream sockets; returns when it listens.
 
-        Raises whatever the application's start raises, and OSError for a socket that cannot listen.
+        `urls` are those of the sockets, in their order; without any, HTTP is spoken. Raises whatever the
+        application's start raises, and OSError for a socket that cannot listen.
         """
         await self.start()
-        loop = asyncio.get_running_loop()
-        for socket in sockets:
-            socket.setblocking(False)
-            listener = await loop.create_server(self.connect, sock=socket, backlog=self.settings.backlog)
-            self._listeners.append(listener)
+        for number, socket in enumerate(sockets):
+            await self.listen(socket, urls[number] if urls else "http://localhost")
 
-    def connect(self) -> HttpConnection:
-        """Return the protocol of a new connection."""
-        return HttpConnection(self)
+    async def listen(self, socket: socket_module.socket, url: str) -> None:
+        """Accept connections on a bound stream socket that was made of `url`; call it after `start`.
+
+        Raises OSError for a socket that cannot listen.
+        """
+        connect = partial(self.connect, ListenURL.parse(url).protocol)
+        socket.setblocking(False)
+        loop = asyncio.get_running_loop()
+        self._listeners.append(await loop.create_server(connect, sock=socket, backlog=self.settings.backlog))
+
+    def connect(self, protocol: str = "http") -> HttpConnection:
+        """Return the asyncio side of a new connection; `protocol` is one of `config.listen.PROTOCOLS`."""
+        return _CONNECTIONS[protocol](self)
 
     async def drain(self, grace_s: float, *, going_away: bool = True) -> int:
         """Stop accepting, let what is in progress finish, and cut what is left after `grace_s` seconds.
@@ -276,3 +287,11 @@ def _request_id(value: bytes | str | None) -> str | None:
     """Return an id that may stand in logs and in a response; None where it is none."""
     text = value.rstrip(b"\t ").decode("latin-1") if isinstance(value, bytes) else value
     return text if text is not None and _REQUEST_ID.fullmatch(text) else None
+
+
+_CONNECTIONS: dict[str, Callable[[Server], HttpConnection]] = {
+    "http": HttpConnection,
+    "https": HttpConnection,
+    "fastcgi": FastCGIConnection,
+    "scgi": ScgiConnection,
+}

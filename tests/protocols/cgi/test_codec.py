@@ -23,7 +23,9 @@ POST = {
 
 def codec(**changes: bytes) -> CgiCodec:
     environment = POST | {name.encode(): value for name, value in changes.items()}
-    return CgiCodec(Http1Limits(), environment, trusted=True)
+    process = CgiCodec(Http1Limits(), environment)
+    process.trusted = True
+    return process
 
 
 def test_the_head_is_there_before_the_first_byte() -> None:
@@ -72,7 +74,7 @@ def test_a_body_that_came_chunked_ends_with_standard_input() -> None:
 
 def test_a_body_of_unknown_length_is_limited_as_well() -> None:
     environment = POST | {b"CONTENT_LENGTH": b"", b"HTTP_TRANSFER_ENCODING": b"chunked"}
-    process = CgiCodec(Http1Limits(max_body_bytes=4), environment, trusted=True)
+    process = CgiCodec(Http1Limits(max_body_bytes=4), environment)
     process.feed(b"")
     assert process.feed(b"hell") == [Data(b"hell")]
     (refused,) = process.feed(b"o")
@@ -99,3 +101,14 @@ def test_a_response_in_pieces() -> None:
     assert not process.keep_alive
     with pytest.raises(RuntimeError, match="one request a connection"):
         process.next_request()
+    with pytest.raises(RuntimeError, match="cannot be upgraded"):
+        process.switch()
+
+
+def test_what_http_has_beside_its_responses_has_no_place() -> None:
+    process = codec(REQUEST_METHOD=b"GET", CONTENT_LENGTH=b"")
+    process.feed(b"")
+    assert process.go_on() == b""
+    assert process.hint([(b"Link", b"</style.css>; rel=preload")]) == b""
+    process.start_response(200, [])
+    assert process.end([(b"X-Sum", b"1")]) == b""

@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pierhead.protocols.cgi import Reply
-from pierhead.protocols.cgi.gateway import GatewayEvent
 from pierhead.protocols.fastcgi import (
     BeginRequest,
     EndRequest,
@@ -21,7 +19,7 @@ from pierhead.protocols.fastcgi import (
     encode_pairs,
     render,
 )
-from pierhead.protocols.http1 import Data, End, Framing, Http1Limits, Refused, RequestHead
+from pierhead.protocols.http1 import Data, End, Event, Framing, Http1Limits, Refused, RequestHead
 
 VARIABLES = {
     "REQUEST_METHOD": "GET",
@@ -33,7 +31,9 @@ VARIABLES = {
 
 
 def codec(**limits: int) -> FastCGICodec:
-    return FastCGICodec(Http1Limits(**limits), trusted=True, max_connections=100)
+    connection = FastCGICodec(Http1Limits(**limits), max_connections=100)
+    connection.trusted = True
+    return connection
 
 
 def begin(request_id: int = 1, role: int = Role.RESPONDER, *, keep: bool = True) -> bytes:
@@ -69,10 +69,12 @@ def answered(data: bytes) -> tuple[bytes, list[Record]]:
     return output, [record for record in records if record.type != RecordType.STDOUT]
 
 
-def reply(events: list[GatewayEvent]) -> Reply:
-    (event,) = events
-    assert isinstance(event, Reply)
-    return event
+def told(connection: FastCGICodec, data: bytes) -> bytes:
+    """Return what the codec answers itself; the application is asked nothing."""
+    assert connection.feed(data) == []
+    output = connection.take_output()
+    assert connection.take_output() == b""
+    return output
 
 
 def test_a_request_without_a_body_is_known_by_the_end_of_its_stdin() -> None:
@@ -109,7 +111,7 @@ def test_a_body_without_a_length_ends_where_its_stdin_does() -> None:
 @given(st.lists(st.integers(0, len(POST)), max_size=6))
 def test_a_request_comes_in_any_pieces(cuts: list[int]) -> None:
     connection = codec()
-    events: list[GatewayEvent] = []
+    events: list[Event] = []
     for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(POST)], strict=True):
         events += connection.feed(POST[start:end])
     assert isinstance(events[0], RequestHead)
@@ -188,25 +190,27 @@ def test_the_server_can_give_the_connection_up() -> None:
 def test_a_second_request_at_a_time_is_told_that_there_is_no_multiplexing() -> None:
     connection = codec()
     connection.feed(GET)
-    told = reply(connection.feed(begin(2) + params(2) + stdin(b"", 2)))
     end = EndRequest(ProtocolStatus.CANT_MPX_CONN)
-    assert told == Reply(render(RecordType.END_REQUEST, 2, end.encode()))
+    second = begin(2) + params(2) + stdin(b"", 2)
+    assert told(connection, second) == render(RecordType.END_REQUEST, 2, end.encode())
     assert answered(connection.respond(200, [], b"hi"))[0].endswith(b"hi")
 
 
 @pytest.mark.parametrize("role", [Role.AUTHORIZER, Role.FILTER, 0, 9])
 def test_there_is_no_role_but_the_responders(role: int) -> None:
     connection = codec()
-    told = reply(connection.feed(begin(1, role) + params() + stdin()))
     end = EndRequest(ProtocolStatus.UNKNOWN_ROLE)
-    assert told == Reply(render(RecordType.END_REQUEST, 1, end.encode()))
+    request = begin(1, role) + params() + stdin()
+    assert told(connection, request) == render(RecordType.END_REQUEST, 1, end.encode())
     assert connection.idle
+    assert not connection.finished
     assert len(connection.feed(GET)) == 1
 
 
 def test_an_unknown_role_ends_a_connection_that_is_not_kept() -> None:
     connection = codec()
-    assert reply(connection.feed(begin(1, 9, keep=False) + GET)).close
+    assert told(connection, begin(1, 9, keep=False) + GET)
+    assert connection.finished
     assert connection.feed(GET) == []
     assert connection.buffered_bytes == 0
 
@@ -215,8 +219,7 @@ def test_a_web_server_may_ask_what_the_server_can_do() -> None:
     connection = codec()
     names = [b"FCGI_MPXS_CONNS", b"FCGI_MAX_CONNS", b"FCGI_MAX_REQS", b"FCGI_MOON", b"FCGI_MAX_CONNS"]
     asked = encode_pairs([(name, b"") for name in names])
-    told = reply(connection.feed(render(RecordType.GET_VALUES, 0, asked)))
-    (record,) = RecordReader().feed(told.data)
+    (record,) = RecordReader().feed(told(connection, render(RecordType.GET_VALUES, 0, asked)))
     assert (record.type, record.request_id) == (RecordType.GET_VALUES_RESULT, 0)
     assert decode_pairs(record.content) == [
         (b"FCGI_MPXS_CONNS", b"0"),
@@ -228,15 +231,15 @@ def test_a_web_server_may_ask_what_the_server_can_do() -> None:
 
 @pytest.mark.parametrize("kind", [11, 12, 255])
 def test_a_management_record_of_an_unknown_type_is_answered(kind: int) -> None:
-    told = reply(codec().feed(bytes((1, kind, 0, 0, 0, 0, 0, 0))))
-    assert RecordReader().feed(told.data) == [Record(RecordType.UNKNOWN_TYPE, 0, bytes((kind, *bytes(7))))]
+    answer = told(codec(), bytes((1, kind, 0, 0, 0, 0, 0, 0)))
+    assert RecordReader().feed(answer) == [Record(RecordType.UNKNOWN_TYPE, 0, bytes((kind, *bytes(7))))]
 
 
 def test_an_aborted_request_is_ended_and_the_connection_closed() -> None:
     connection = codec()
     connection.feed(GET)
-    told = reply(connection.feed(render(RecordType.ABORT_REQUEST, 1)))
-    assert told == Reply(render(RecordType.STDOUT, 1) + COMPLETE, close=True)
+    assert told(connection, render(RecordType.ABORT_REQUEST, 1)) == render(RecordType.STDOUT, 1) + COMPLETE
+    assert connection.finished
     assert not connection.keep_alive
     assert not connection.begun
     assert connection.respond(200, [], b"too late") == b""

@@ -32,7 +32,9 @@ POST = netstring(section()) + b"hello"
 
 
 def codec(**limits: int) -> ScgiCodec:
-    return ScgiCodec(Http1Limits(**limits), trusted=True)
+    connection = ScgiCodec(Http1Limits(**limits))
+    connection.trusted = True
+    return connection
 
 
 def refusal(data: bytes, **limits: int) -> Refused:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pierhead.protocols.cgi.codec import CgiCodec
-from pierhead.protocols.cgi.gateway import GatewayCodec, Reply
+from pierhead.protocols.cgi.gateway import GatewayCodec
 from pierhead.protocols.cgi.variables import GatewayRequest, read_variables
 
-__all__ = ["CgiCodec", "GatewayCodec", "GatewayRequest", "Reply", "read_variables"]
+__all__ = ["CgiCodec", "GatewayCodec", "GatewayRequest", "read_variables"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pierhead.protocols.cgi.gateway import GatewayCodec, GatewayEvent, State
-from pierhead.protocols.http1.events import Http1Limits
+from pierhead.protocols.cgi.gateway import GatewayCodec, State
+from pierhead.protocols.http1.events import Event, Http1Limits
 
 __all__ = ["CgiCodec"]
 
@@ -18,8 +18,8 @@ __all__ = ["CgiCodec"]
 class CgiCodec(GatewayCodec):
     """Reads the one request and writes the one response of a process."""
 
-    def __init__(self, limits: Http1Limits, environment: Mapping[bytes, bytes], *, trusted: bool) -> None:
-        super().__init__(limits, trusted=trusted)
+    def __init__(self, limits: Http1Limits, environment: Mapping[bytes, bytes]) -> None:
+        super().__init__(limits)
         self._environment = environment
 
     @property
@@ -32,7 +32,7 @@ class CgiCodec(GatewayCodec):
         """How many bytes are kept that no event has carried yet."""
         return 0
 
-    def _read(self, data: bytes, events: list[GatewayEvent]) -> None:
+    def _read(self, data: bytes, events: list[Event]) -> None:
         if self._state is State.HEAD:
             request = self._understand(self._environment.items(), own_process=True)
             # A body without a length ends where standard input does, which is this request's alone.
@@ -44,7 +44,7 @@ class CgiCodec(GatewayCodec):
             if self._left == 0:
                 self._finish(events)
 
-    def _read_eof(self, events: list[GatewayEvent]) -> None:
+    def _read_eof(self, events: list[Event]) -> None:
         if self._state is State.BODY and self._left is None:
             self._finish(events)
         super()._read_eof(events)

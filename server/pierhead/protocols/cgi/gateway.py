@@ -7,7 +7,6 @@ where a request came from (`request`).
 from __future__ import annotations
 
 import abc
-import dataclasses
 import enum
 from collections.abc import Iterable
 
@@ -16,18 +15,7 @@ from pierhead.protocols.cgi.variables import GatewayRequest, read_variables
 from pierhead.protocols.http1.events import Data, End, Event, Framing, Http1Limits, RawFields, Refused
 from pierhead.protocols.http1.gate import RefusedError
 
-__all__ = ["GatewayCodec", "GatewayEvent", "Reply", "State"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reply:
-    """What the codec itself has to answer: bytes to send at once, and whether to close the connection."""
-
-    data: bytes
-    close: bool = False
-
-
-GatewayEvent = Event | Reply
+__all__ = ["GatewayCodec", "State"]
 
 
 class State(enum.Enum):
@@ -42,12 +30,12 @@ class State(enum.Enum):
 class GatewayCodec(abc.ABC):
     """The base of the three; a subclass says in `_read` how its bytes are framed."""
 
-    def __init__(self, limits: Http1Limits, *, trusted: bool) -> None:
-        """Believe what the web server says about its client only where it is `trusted`."""
+    def __init__(self, limits: Http1Limits) -> None:
+        self.trusted = False
+        """Whether to believe what the web server says about its client."""
         self.request: GatewayRequest | None = None
         """The current request, once its head was returned."""
         self._limits = limits
-        self._trusted = trusted
         self._state = State.HEAD
         self._keep_alive = False
         self._left: int | None = 0  # of the body; None where only its end will show how long it is
@@ -73,20 +61,20 @@ class GatewayCodec(abc.ABC):
         """How many bytes are kept that no event has carried yet."""
         ...
 
-    def feed(self, data: bytes) -> list[GatewayEvent]:
+    def feed(self, data: bytes) -> list[Event]:
         """Take bytes as they come and return what they complete."""
         return self._guarded(data, eof=False)
 
-    def feed_eof(self) -> list[GatewayEvent]:
+    def feed_eof(self) -> list[Event]:
         """Take note that the web server sends no more; an incomplete request is refused with 400."""
         return self._guarded(b"", eof=True)
 
-    def next_request(self) -> list[GatewayEvent]:
+    def next_request(self) -> list[Event]:
         """Go on to the next request once the current one is complete and answered."""
         raise RuntimeError("there is one request a connection")
 
-    def _guarded(self, data: bytes, *, eof: bool) -> list[GatewayEvent]:
-        events: list[GatewayEvent] = []
+    def _guarded(self, data: bytes, *, eof: bool) -> list[Event]:
+        events: list[Event] = []
         try:
             if self._state is not State.BROKEN:
                 self._read(data, events)
@@ -99,11 +87,11 @@ class GatewayCodec(abc.ABC):
         return events
 
     @abc.abstractmethod
-    def _read(self, data: bytes, events: list[GatewayEvent]) -> None:
+    def _read(self, data: bytes, events: list[Event]) -> None:
         """Act on bytes; raises RefusedError."""
         ...
 
-    def _read_eof(self, events: list[GatewayEvent]) -> None:
+    def _read_eof(self, events: list[Event]) -> None:
         if self._state in {State.HEAD, State.BODY} and not self.idle:
             raise RefusedError(400, "the web server closed the connection inside a request")
 
@@ -112,13 +100,11 @@ class GatewayCodec(abc.ABC):
     ) -> GatewayRequest:
         """Read a request's variables; raises RefusedError."""
         self._writer = CgiResponseWriter("GET")  # an error response is to no known method
-        request = read_variables(variables, self._limits, trusted=self._trusted, own_process=own_process)
+        request = read_variables(variables, self._limits, trusted=self.trusted, own_process=own_process)
         self._writer = CgiResponseWriter(request.head.method)
         return request
 
-    def _begin(
-        self, request: GatewayRequest, events: list[GatewayEvent], *, unknown_length: bool = False
-    ) -> None:
+    def _begin(self, request: GatewayRequest, events: list[Event], *, unknown_length: bool = False) -> None:
         """Return the head, and what follows of it: a body of known or unknown length, or none."""
         self.request = request
         self._body_bytes = 0
@@ -128,7 +114,7 @@ class GatewayCodec(abc.ABC):
         self._state = State.COMPLETE if request.head.framing is Framing.NONE else State.BODY
         events.append(request.head)
 
-    def _take_body(self, data: bytes, events: list[GatewayEvent]) -> None:
+    def _take_body(self, data: bytes, events: list[Event]) -> None:
         """Return a piece of the body; raises RefusedError 413 for one of unknown length over the limit."""
         if not data:
             return
@@ -139,10 +125,14 @@ class GatewayCodec(abc.ABC):
             raise RefusedError(413, f"the body is longer than {self._limits.max_body_bytes} bytes")
         events.append(Data(data))
 
-    def _finish(self, events: list[GatewayEvent]) -> None:
+    def _finish(self, events: list[Event]) -> None:
         """Return the end of the body."""
         self._state = State.COMPLETE
         events.append(End())
+
+    def switch(self) -> bytes:
+        """Refuse to hand over to another protocol: a web server passes no upgrade on."""
+        raise RuntimeError("a request from a web server cannot be upgraded")
 
     # Writing
 
@@ -154,6 +144,14 @@ class GatewayCodec(abc.ABC):
     def close_after_response(self) -> None:
         """Close the connection with this response."""
         self._keep_alive = False
+
+    def go_on(self) -> bytes:
+        """Render nothing: it is the web server that asks its client to go on."""
+        return b""
+
+    def hint(self, fields: RawFields) -> bytes:
+        """Render nothing: there is one response to a request."""
+        return b""
 
     def respond(self, status: int, fields: RawFields, body: bytes, stamp: bytes = b"") -> bytes:
         """Render a whole response; see `CgiResponseWriter.head` for the errors and for `stamp`."""
@@ -167,8 +165,11 @@ class GatewayCodec(abc.ABC):
         """Render a piece of the body; raises ResponseError when it is more than was announced."""
         return self._wrap(self._writer.data(data))
 
-    def end(self) -> bytes:
-        """Render the end of the body; raises ResponseError when it is less than was announced."""
+    def end(self, trailers: RawFields | None = None) -> bytes:
+        """Render the end of the body; raises ResponseError when it is less than was announced.
+
+        Trailer fields have no place after it.
+        """
         self._writer.end()
         return self._wrap_end()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from pierhead.protocols.cgi.gateway import GatewayCodec, GatewayEvent, Reply, State
+from pierhead.protocols.cgi.gateway import GatewayCodec, State
 from pierhead.protocols.cgi.render import CgiResponseWriter
 from pierhead.protocols.cgi.variables import GatewayRequest, max_variables_bytes
 from pierhead.protocols.fastcgi.records import (
@@ -27,7 +27,7 @@ from pierhead.protocols.fastcgi.records import (
     render,
     render_stream,
 )
-from pierhead.protocols.http1.events import Http1Limits, RawFields
+from pierhead.protocols.http1.events import Event, Http1Limits, RawFields
 from pierhead.protocols.http1.gate import RefusedError
 
 __all__ = ["FastCGICodec"]
@@ -39,8 +39,11 @@ class FastCGICodec(GatewayCodec):
     `max_connections` is what a web server is told that asks for it (FCGI_GET_VALUES).
     """
 
-    def __init__(self, limits: Http1Limits, *, trusted: bool, max_connections: int) -> None:
-        super().__init__(limits, trusted=trusted)
+    def __init__(self, limits: Http1Limits, *, max_connections: int) -> None:
+        super().__init__(limits)
+        self.finished = False
+        """Whether the connection is to be closed, once the output was written."""
+        self._output = bytearray()
         self._max_connections = max_connections
         self._reader = RecordReader()
         self._held: deque[Record] = deque()  # of the next request, until this one's end was written
@@ -66,7 +69,7 @@ class FastCGICodec(GatewayCodec):
         """How many bytes are kept that no event has carried yet."""
         return self._reader.buffered_bytes + sum(len(record.content) for record in self._held)
 
-    def next_request(self) -> list[GatewayEvent]:
+    def next_request(self) -> list[Event]:
         """Go on to the next request once the current one is complete and answered."""
         if self._state is not State.COMPLETE:
             raise RuntimeError(f"no next request while the codec {self._state.value}")
@@ -75,7 +78,7 @@ class FastCGICodec(GatewayCodec):
         self._answered = False
         return self._guarded(b"", eof=False)
 
-    def _read(self, data: bytes, events: list[GatewayEvent]) -> None:
+    def _read(self, data: bytes, events: list[Event]) -> None:
         try:
             self._held += self._reader.feed(data)
             while self._held and not (self._answered and self._state is State.COMPLETE):
@@ -85,12 +88,12 @@ class FastCGICodec(GatewayCodec):
         except FastCGIError as error:
             raise RefusedError(400, str(error)) from error
 
-    def _take(self, record: Record, events: list[GatewayEvent]) -> None:
+    def _take(self, record: Record, events: list[Event]) -> None:
         """Act on one record; raises RefusedError and FastCGIError."""
         if record.request_id == MANAGEMENT_ID:
-            events.append(Reply(self._manage(record)))
+            self._output += self._manage(record)
         elif record.type == RecordType.BEGIN_REQUEST:
-            self._take_begin(record, events)
+            self._take_begin(record)
         elif record.type not in {RecordType.PARAMS, RecordType.STDIN, RecordType.ABORT_REQUEST}:
             raise FastCGIError(f"a record of type {record.type} is not for a responder")
         elif record.request_id != self._request_id:
@@ -100,7 +103,8 @@ class FastCGICodec(GatewayCodec):
         elif record.type == RecordType.STDIN:
             self._take_stdin(record.content, events)
         else:
-            events.append(Reply(self._wrap_end(), close=True))
+            self._output += self._wrap_end()
+            self.finished = True
             self._request_id = 0
             self._keep_alive = False
             self._state = State.BROKEN
@@ -117,16 +121,16 @@ class FastCGICodec(GatewayCodec):
             raise FastCGIError(f"a record of type {record.type} has no request id")
         return render(RecordType.UNKNOWN_TYPE, MANAGEMENT_ID, bytes((record.type, *bytes(7))))
 
-    def _take_begin(self, record: Record, events: list[GatewayEvent]) -> None:
+    def _take_begin(self, record: Record) -> None:
         begin = BeginRequest.decode(record.content)
         if record.request_id == self._request_id:
             raise FastCGIError("a request began twice")
         if self._request_id:
-            events.append(Reply(_ended(record.request_id, ProtocolStatus.CANT_MPX_CONN)))
+            self._output += _ended(record.request_id, ProtocolStatus.CANT_MPX_CONN)
         elif begin.role != Role.RESPONDER:
-            reply = _ended(record.request_id, ProtocolStatus.UNKNOWN_ROLE)
-            events.append(Reply(reply, close=not begin.keep_connection))
+            self._output += _ended(record.request_id, ProtocolStatus.UNKNOWN_ROLE)
             if not begin.keep_connection:
+                self.finished = True
                 self._state = State.BROKEN
         else:
             self._request_id = record.request_id
@@ -135,7 +139,7 @@ class FastCGICodec(GatewayCodec):
             self._prepared = None
             self._writer = CgiResponseWriter("GET")
 
-    def _take_params(self, content: bytes, events: list[GatewayEvent]) -> None:
+    def _take_params(self, content: bytes, events: list[Event]) -> None:
         if self._prepared is not None or self._state is not State.HEAD:
             raise FastCGIError("PARAMS after their end")
         if content:
@@ -148,7 +152,7 @@ class FastCGICodec(GatewayCodec):
         if self._prepared.head.length:
             self._begin(self._prepared, events)
 
-    def _take_stdin(self, content: bytes, events: list[GatewayEvent]) -> None:
+    def _take_stdin(self, content: bytes, events: list[Event]) -> None:
         """Take a piece of the body, or its end; without a CONTENT_LENGTH the first shows if there is one."""
         if self._state is State.HEAD:
             if self._prepared is None:
@@ -168,6 +172,12 @@ class FastCGICodec(GatewayCodec):
             self._finish(events)
 
     # Writing
+
+    def take_output(self) -> bytes:
+        """Return what the codec itself answers to records that are not for the application."""
+        output = bytes(self._output)
+        self._output.clear()
+        return output
 
     def respond(self, status: int, fields: RawFields, body: bytes, stamp: bytes = b"") -> bytes:
         """Render a whole response; see `CgiResponseWriter.head` for the errors and for `stamp`."""

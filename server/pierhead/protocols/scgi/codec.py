@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from pierhead.protocols.cgi.gateway import GatewayCodec, GatewayEvent, State
+from pierhead.protocols.cgi.gateway import GatewayCodec, State
 from pierhead.protocols.cgi.variables import max_variables_bytes
-from pierhead.protocols.http1.events import Http1Limits
+from pierhead.protocols.http1.events import Event, Http1Limits
 from pierhead.protocols.http1.gate import RefusedError
 
 __all__ = ["ScgiCodec"]
@@ -24,8 +24,8 @@ class ScgiCodec(GatewayCodec):
     What follows the body is not looked at: a connection is for one request.
     """
 
-    def __init__(self, limits: Http1Limits, *, trusted: bool) -> None:
-        super().__init__(limits, trusted=trusted)
+    def __init__(self, limits: Http1Limits) -> None:
+        super().__init__(limits)
         self._buffer = bytearray()
 
     @property
@@ -38,7 +38,7 @@ class ScgiCodec(GatewayCodec):
         """How many bytes are kept that no event has carried yet."""
         return len(self._buffer)
 
-    def _read(self, data: bytes, events: list[GatewayEvent]) -> None:
+    def _read(self, data: bytes, events: list[Event]) -> None:
         if self._state is State.HEAD:
             data = self._read_head(data, events)
         if self._state is State.BODY:
@@ -46,7 +46,7 @@ class ScgiCodec(GatewayCodec):
             if self._left == 0:
                 self._finish(events)
 
-    def _read_head(self, data: bytes, events: list[GatewayEvent]) -> bytes:
+    def _read_head(self, data: bytes, events: list[Event]) -> bytes:
         """Return what follows the head, once that is complete."""
         self._buffer += data
         match = _LENGTH.match(self._buffer)

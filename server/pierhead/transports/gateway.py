@@ -1,0 +1,122 @@
+"""Connections from web servers that speak SCGI or FastCGI: as those by HTTP, with the web server in between.
+
+Limits, deadlines, draining and order are those of `HttpConnection`; what differs is where a request says it
+came from. The web server at the other end is the peer. Where that is a trusted proxy, the client is who
+*it* says it is (REMOTE_ADDR), and the client's own forwarding fields count where that one is a trusted proxy
+in turn, as if it had connected itself. Where it is not, it counts as the client, whatever it says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from pierhead.messages.request import Address
+from pierhead.protocols.cgi import GatewayCodec
+from pierhead.protocols.fastcgi import FastCGICodec
+from pierhead.protocols.http1 import Framing, RequestHead
+from pierhead.protocols.scgi import ScgiCodec
+from pierhead.transports.body import IncomingBody
+from pierhead.transports.connection import HttpConnection, _Phase
+from pierhead.transports.exchange import Exchange
+
+if TYPE_CHECKING:
+    from pierhead.transports.server import Server
+
+__all__ = ["FastCGIConnection", "GatewayConnection", "ScgiConnection"]
+
+
+class GatewayConnection(HttpConnection):
+    """The application's side of a connection from a web server."""
+
+    def __init__(self, server: Server, codec: GatewayCodec) -> None:
+        super().__init__(server)
+        self.codec = self._gateway = codec
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of the peer, and whether to believe it."""
+        super().connection_made(transport)
+        self._gateway.trusted = self.trusted
+
+    def _begin(self, head: RequestHead) -> None:
+        server = self.server
+        told = self._gateway.request
+        assert told is not None
+        self._body = None
+        if head.framing is not Framing.NONE:
+            self._body = IncomingBody(self._go_on, self._update_reading, server.settings.body_timeout_s)
+        peer = self.client, self.local
+        if told.client is not None:
+            self.client = Address(*told.client)
+            self.trusted = server.trusts(self.client)
+        if told.server is not None:
+            self.local = Address(told.server[0] or self.local.host, told.server[1])
+        self.scheme = told.scheme
+        request, extra = server.make_request(head, self._body, self)
+        self.client, self.local = peer
+        request.root_path += told.root_path
+        self._wait_for(_Phase.HANDLER, server.settings.handler_timeout_s)
+        self._exchange = Exchange(self, request, head, extra)
+        self._exchange.start()
+
+
+class ScgiConnection(GatewayConnection):
+    """A connection by SCGI: for one request."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server, ScgiCodec(server.http_limits))
+
+    def abort(self) -> None:
+        """Cut the connection with a reset: its mere end would be the proper end of a response."""
+        found: socket.socket | None = self.transport.get_extra_info("socket")
+        if found is not None:
+            with contextlib.suppress(OSError):
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        super().abort()
+
+
+class FastCGIConnection(GatewayConnection):
+    """A connection by FastCGI: for one request at a time."""
+
+    def __init__(self, server: Server) -> None:
+        self._fastcgi = FastCGICodec(server.http_limits, max_connections=server.settings.max_connections)
+        super().__init__(server, self._fastcgi)
+        self._postponed: tuple[int, str, dict[str, str] | None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the codec, and send what it answers itself."""
+        if self._postponed is not None:
+            self._fastcgi.feed(data)
+            if self._fastcgi.begun:
+                super()._refuse(*self._postponed)
+                self._postponed = None
+            return
+        super().data_received(data)
+        self._send_replies()
+
+    def answered(self) -> None:
+        """Go on after a complete response, perhaps with what the web server sent ahead."""
+        super().answered()
+        self._send_replies()
+
+    def _refuse(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:
+        """Refuse the request; a connection too many is only told so once it has a request to be answered."""
+        if status == 503 and not self._fastcgi.begun:
+            self._postponed = (status, reason, headers)
+        else:
+            super()._refuse(status, reason, headers)
+
+    def _send_replies(self) -> None:
+        output = self._fastcgi.take_output()
+        if self.transport.is_closing():
+            return
+        if output:
+            if self.congested:  # asking and asking, and reading none of the answers
+                self.transport.abort()
+                return
+            self.transport.write(output)
+        if self._fastcgi.finished:
+            self.transport.close()

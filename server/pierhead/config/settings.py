@@ -81,7 +81,8 @@ class Settings:
     listen: tuple[str, ...] = _knob(
         ("http://127.0.0.1:8080",),
         Kind.LIST,
-        "listeners: http://host:port (port 0: any that is free) or http://unix:/path?mode=660",
+        "listeners: http://host:port (port 0: any that is free), http://unix:/path?mode=660, fastcgi://..., "
+        "scgi://..., fd://3",
     )
     backlog: int = _knob(2048, Kind.COUNT, "connections the kernel holds until they are accepted", minimum=1)
 

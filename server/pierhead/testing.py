@@ -430,7 +430,7 @@ class ClientWebSocket:
                 self._messages.append(event.data)
             elif isinstance(event, Closed):
                 self._closed = WebSocketClosed(event.code, event.reason)
-        if output := self._codec.take_output():
+        if output := self._codec.take_output() + self._codec.finish():
             self._client._do(self._transport.send, output)
 
 

@@ -158,6 +158,9 @@ class Settings:
     max_websocket_message_bytes: int = _knob(
         16 << 20, Kind.SIZE, "of a WebSocket message, else the close code 1009", minimum=1
     )
+    max_websocket_fragments: int = _knob(
+        100_000, Kind.COUNT, "frames of a WebSocket message, else the close code 1009", minimum=1
+    )
     websocket_compression: bool = _knob(True, Kind.FLAG, "permessage-deflate, for clients that offer it")
 
     # What is said and believed

@@ -153,6 +153,8 @@ class HttpConnection(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+        if self.websocket is not None:
+            self.websocket.writable()
 
     # What an exchange calls
 
@@ -233,6 +235,12 @@ class HttpConnection(asyncio.Protocol):
             websocket.data_received(ahead)
         if self._eof:
             websocket.eof_received()
+
+    def hang_up(self) -> None:
+        """Close after a WebSocket's last frame."""
+        self.websocket = self._exchange = None
+        if not self.lost:
+            self._close()
 
     def set_reading(self, wanted: bool) -> None:
         """Read from the client, or leave its bytes to the kernel, so that it has to wait."""

@@ -35,6 +35,8 @@ logger = logging.getLogger("pierhead.server")
 
 _QUEUE_MESSAGES = 64
 _QUEUE_BYTES = 1 << 20
+_PIECE_BYTES = 64 << 10  # is decoded at one go, between two looks at the queue
+_COMPRESSED_PIECE_BYTES = 4 << 10  # deflate at its best makes 1 byte into 1032
 _CLOSE_TIMEOUT_S = 5.0
 
 
@@ -132,10 +134,14 @@ class WebSocketShell:
         self._codec: WebSocketCodec | None = None
         self._queue: deque[str | bytes] = deque()
         self._queue_bytes = 0
+        self._ahead = bytearray()  # was read, and is decoded once the queue has room
+        self._piece_bytes = _PIECE_BYTES
+        self._choked = False  # pongs wait for the peer, so that its pings have to wait too
         self._closed: WebSocketClosed | None = None
         self._changed: asyncio.Future[None] | None = None
         self._ping_at = math.inf
         self._dead_at = math.inf
+        self._reply_at = math.inf
 
     # WebSocketChannel
 
@@ -152,8 +158,10 @@ class WebSocketShell:
             deflate=settings.websocket_compression,
         )
         self._codec = WebSocketCodec(
-            settings.max_websocket_message_bytes, [deflate] if deflate is not None else []
+            settings.max_websocket_message_bytes, deflate, max_fragments=settings.max_websocket_fragments
         )
+        if deflate is not None:
+            self._piece_bytes = _COMPRESSED_PIECE_BYTES
         self._exchange.accepted()
         connection.transport.write(response)
         self._heard()
@@ -175,17 +183,23 @@ class WebSocketShell:
         """Return the next message; see WebSocketChannel."""
         while not self._queue:
             if self._closed is not None:
+                self._reply()
                 raise self._closed
             await self._wait()
         message = self._queue.popleft()
         self._queue_bytes -= len(message)
+        if self._ahead:
+            self._decode()
         self._update_reading()
         return message
 
     async def send(self, message: str | bytes) -> None:
         """Send a message; see WebSocketChannel."""
-        data = self._open_codec().message(message)
-        if self._closed is not None or not data:
+        codec = self._open_codec()
+        if self._closed is not None and not codec.closed:
+            raise self._closed  # without a close frame: nobody is there to receive
+        data = codec.message(message)
+        if not data or self._connection.lost:
             raise self._closed or WebSocketClosed(1006, "the WebSocket is closing")
         self.sent_bytes += len(data)
         self._connection.transport.write(data)
@@ -206,8 +220,11 @@ class WebSocketShell:
                 while self._closed is None:
                     self._queue.clear()  # nobody reads what came before the peer's close
                     self._queue_bytes = 0
-                    self._update_reading()
-                    await self._wait()
+                    if self._ahead:
+                        self._decode()
+                    else:
+                        self._update_reading()
+                        await self._wait()
         except TimeoutError:
             self._end(WebSocketClosed(1006, "the peer did not answer the close"))
             self._connection.abort()
@@ -217,13 +234,16 @@ class WebSocketShell:
     def data_received(self, data: bytes) -> None:
         """Decode what came."""
         self._heard()
-        codec = self._open_codec()
-        events = codec.feed(data)
-        output = codec.take_output()
-        if output and not self._connection.transport.is_closing():
-            self._connection.transport.write(output)
-        for event in events:
-            self._act(event)
+        if not self._ahead and len(data) <= self._piece_bytes:
+            self._feed(data)
+        else:
+            self._ahead += data
+            self._decode()
+        self._update_reading()
+
+    def writable(self) -> None:
+        """Go on reading: the peer has taken what it was sent."""
+        self._choked = False
         self._update_reading()
 
     def eof_received(self) -> None:
@@ -236,7 +256,11 @@ class WebSocketShell:
 
     def tick(self, now: float) -> None:
         """Ping a peer that is silent; give up on one that does not answer."""
-        if now >= self._dead_at:
+        if now >= self._reply_at:
+            self._reply()
+        if self._full or self._choked:
+            self._heard()  # its pong could not be read
+        elif now >= self._dead_at:
             self._end(WebSocketClosed(1006, "the peer did not answer a ping"))
             self._connection.abort()
         elif now >= self._ping_at:
@@ -255,7 +279,8 @@ class WebSocketShell:
         """Close the connection after the conversation; False where no closing handshake took place."""
         if self._codec is None or not self._codec.closed:
             return False
-        self._connection.transport.close()
+        self._reply()
+        self._connection.hang_up()
         return True
 
     # Inside
@@ -265,6 +290,28 @@ class WebSocketShell:
             raise RuntimeError("the WebSocket is not accepted yet")
         return self._codec
 
+    @property
+    def _full(self) -> bool:
+        """Whether enough messages wait for the handler."""
+        return len(self._queue) >= _QUEUE_MESSAGES or self._queue_bytes >= _QUEUE_BYTES
+
+    def _decode(self) -> None:
+        """Decode what was read, until the queue is full."""
+        while self._ahead and not self._full:
+            piece = bytes(self._ahead[: self._piece_bytes])
+            del self._ahead[: self._piece_bytes]
+            self._feed(piece)
+
+    def _feed(self, data: bytes) -> None:
+        codec = self._open_codec()
+        events = codec.feed(data)
+        output = codec.take_output()
+        if output and not self._connection.transport.is_closing():
+            self._connection.transport.write(output)
+            self._choked = self._connection.congested
+        for event in events:
+            self._act(event)
+
     def _act(self, event: WebSocketEvent) -> None:
         if isinstance(event, Message):
             self._queue.append(event.data)
@@ -272,6 +319,17 @@ class WebSocketShell:
             self._wake()
         elif isinstance(event, Closed):
             self._end(WebSocketClosed(event.code, event.reason))
+            if self._queue:  # what came before is for the handler to answer first
+                self._reply_at = self._connection.server.now + _CLOSE_TIMEOUT_S
+            else:
+                self._reply()
+
+    def _reply(self) -> None:
+        """Send the close frame that is owed to the peer, if any."""
+        self._reply_at = math.inf
+        data = self._codec.finish() if self._codec is not None else b""
+        if data and not self._connection.transport.is_closing():
+            self._connection.transport.write(data)
 
     def _heard(self) -> None:
         """Put the next ping off: the peer is alive."""
@@ -305,6 +363,5 @@ class WebSocketShell:
             self._changed = None
 
     def _update_reading(self) -> None:
-        full = len(self._queue) >= _QUEUE_MESSAGES or self._queue_bytes >= _QUEUE_BYTES
         if not self._connection.lost:
-            self._connection.set_reading(not full)
+            self._connection.set_reading(not (self._full or self._choked))

@@ -1,30 +1,42 @@
 """The WebSocket codec of one connection after its handshake: frames in, messages out, and back.
 
     for event in codec.feed(data): ...     # Message, Pong or Closed
-    transport.write(codec.take_output())   # pongs and the answer to a close, which the protocol owes
+    transport.write(codec.take_output())   # pongs, which the protocol owes
     transport.write(codec.message("text"))
+    transport.write(codec.finish())        # after Closed: the close frame that is owed for it
 
-wsproto reads and writes the frames; the codec joins fragments, holds messages to their limit and keeps the
-rules of closing (RFC 6455, 5.5.1 and 7).
+Whole messages in frames of their own, uncompressed, are taken as they are; wsproto reads everything else.
+The codec joins fragments, holds messages to their limits and keeps the rules of closing (RFC 6455, 5.5.1, 7).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
+import os
+import struct
 
-from wsproto import ConnectionType
-from wsproto.connection import Connection, ConnectionState
-from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
-from wsproto.events import Pong as PongFrame
 from wsproto.extensions import Extension
+from wsproto.frame_protocol import (
+    CloseReason,
+    Frame,
+    FrameDecoder,
+    MessageDecoder,
+    Opcode,
+    ParseFailed,
+    RsvBits,
+)
+
+from pierhead.protocols.websocket.deflate import Deflate
 
 __all__ = ["Closed", "Message", "Pong", "WebSocketCodec", "WebSocketEvent"]
 
-# wsproto inflates whatever it is fed at one go; deflate at its best makes 1 byte into 1032, so that a
-# piece of this size is never more than 4 MiB before its message is held to the limit.
-_PIECE_BYTES = 4 << 10
-
+_NO_CODE = 1005  # stands for a close frame without a code, and is never sent (RFC 6455, 7.4.1)
 _TOO_BIG = 1009
+_REASON_BYTES = 123
+_FIN = 0x80
+_MASKED = 0x80
+_COMPRESSED = 0x40
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,7 +55,10 @@ class Pong:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Closed:
-    """The WebSocket is closed: by the peer's close frame, or because the peer broke the protocol."""
+    """The WebSocket is closed: by the peer's close frame, or because the peer broke the protocol.
+
+    Nothing more is read. `WebSocketCodec.finish` renders the answer; until then messages may still be sent.
+    """
 
     code: int
     reason: str
@@ -54,25 +69,43 @@ WebSocketEvent = Message | Pong | Closed
 
 
 class WebSocketCodec:
-    """Reads and writes the frames of one WebSocket, as server or, for tests and tools, as client."""
+    """Reads and writes the frames of one WebSocket, as server or, for tests and tools, as client.
+
+    A message over `max_message_bytes`, or in more than `max_fragments` frames, fails the WebSocket with 1009;
+    so does a frame that announces more than the first, before its payload is read.
+    """
 
     def __init__(
-        self, max_message_bytes: int, extensions: list[Extension] | None = None, *, client: bool = False
+        self,
+        max_message_bytes: int,
+        deflate: Deflate | None = None,
+        *,
+        max_fragments: int = 100_000,
+        client: bool = False,
     ) -> None:
-        kind = ConnectionType.CLIENT if client else ConnectionType.SERVER
-        self._connection = Connection(kind, extensions or [])
+        self._client = client
+        self._deflate = deflate
         self._max_message_bytes = max_message_bytes
-        self._text: list[str] = []
-        self._binary: list[bytes] = []
+        self._max_fragments = max_fragments
+        self._size_limit = _SizeLimit(max_message_bytes)
+        extensions: list[Extension] = [self._size_limit]
+        if deflate is not None:
+            deflate.room = max_message_bytes
+            extensions.append(deflate)
+        self._frames = FrameDecoder(client, extensions)
+        self._messages = MessageDecoder()
+        self._text: io.StringIO | None = None  # the fragments of a message so far
+        self._binary = bytearray()
         self._message_bytes = 0
+        self._fragments = 0
         self._output = bytearray()
-        self._closed = False
+        self._closed: Closed | None = None
         self._close_sent = False
 
     @property
     def closed(self) -> bool:
-        """Whether the closing handshake is over, or the peer broke the protocol: nothing more is read."""
-        return self._closed
+        """Whether the peer closed, or broke the protocol: nothing more is read."""
+        return self._closed is not None
 
     @property
     def close_sent(self) -> bool:
@@ -82,15 +115,15 @@ class WebSocketCodec:
     def feed(self, data: bytes) -> list[WebSocketEvent]:
         """Take bytes as they come and return what they complete."""
         events: list[WebSocketEvent] = []
-        for start in range(0, len(data), _PIECE_BYTES):
-            if self._closed:
-                break
-            self._connection.receive_data(data[start : start + _PIECE_BYTES])
-            self._read(events)
+        if self._closed is None:
+            taken = self._take_whole_messages(data, events) if self._between_messages else 0
+            if taken < len(data):
+                self._frames.receive_bytes(data[taken:] if taken else data)
+                self._read(events)
         return events
 
     def take_output(self) -> bytes:
-        """Return what the protocol itself has to say since the last call: pongs, a close frame."""
+        """Return what the protocol itself has to say since the last call: pongs."""
         output = bytes(self._output)
         self._output.clear()
         return output
@@ -99,69 +132,190 @@ class WebSocketCodec:
         """Render a message; b"" once a close frame went out."""
         if self._close_sent:
             return b""
-        frame = TextMessage(data) if isinstance(data, str) else BytesMessage(data)
-        return self._connection.send(frame)
+        payload, first = (
+            (data.encode(), _FIN | Opcode.TEXT) if isinstance(data, str) else (data, _FIN | Opcode.BINARY)
+        )
+        if self._deflate is not None:
+            payload = self._deflate.compress(payload)
+            first |= _COMPRESSED
+        return self._frame(first, payload)
 
     def ping(self, payload: bytes = b"") -> bytes:
         """Render a ping of at most 125 bytes; b"" once a close frame went out."""
-        return b"" if self._close_sent else self._connection.send(Ping(payload))
+        return b"" if self._close_sent else self._frame(_FIN | Opcode.PING, payload)
 
     def close(self, code: int, reason: str = "") -> bytes:
-        """Render a close frame; b"" where one went out already."""
+        """Render a close frame; b"" where one went out already. The reason is cut to what fits."""
         if self._close_sent:
             return b""
         self._close_sent = True
-        # wsproto sends no reason beside 1005, which stands for 'no code at all' and is not sent itself.
-        return self._connection.send(CloseConnection(code, reason or None))
+        self._output.clear()
+        if code == _NO_CODE:
+            return self._frame(_FIN | Opcode.CLOSE, b"")
+        text = reason.encode()[:_REASON_BYTES].decode(errors="ignore").encode()  # whole characters only
+        return self._frame(_FIN | Opcode.CLOSE, struct.pack("!H", code) + text)
+
+    def finish(self) -> bytes:
+        """Render the close frame owed since Closed was returned; b"" where none is owed any more."""
+        return b"" if self._closed is None else self.close(self._closed.code, self._closed.reason)
+
+    @property
+    def _between_messages(self) -> bool:
+        """Whether the next byte begins a frame that begins a message."""
+        frames = self._frames
+        return (
+            not self._client
+            and frames.header is None
+            and not len(frames.buffer)
+            and self._messages.opcode is None
+        )
+
+    def _take_whole_messages(self, data: bytes, events: list[WebSocketEvent]) -> int:
+        """Take masked, final, uncompressed frames of less than 64 KiB off the front; return their length.
+
+        It stops at the first one that is anything else, incomplete, over the limit or no UTF-8.
+        """
+        at = 0
+        have = len(data)
+        while at + 6 <= have:
+            first, size = data[at], data[at + 1] - _MASKED
+            begin = at + 6
+            if size == 126:
+                size = int.from_bytes(data[at + 2 : at + 4], "big")
+                begin = at + 8
+                if size < 126:
+                    break  # not the shortest form
+            elif size == 127:
+                break
+            end = begin + size
+            if size < 0 or end > have or size > self._max_message_bytes:
+                break
+            if first == _FIN | Opcode.TEXT:
+                try:
+                    events.append(Message(_xor(data[begin:end], data[begin - 4 : begin]).decode()))
+                except UnicodeDecodeError:
+                    break
+            elif first == _FIN | Opcode.BINARY:
+                events.append(Message(_xor(data[begin:end], data[begin - 4 : begin])))
+            else:
+                break
+            at = end
+        return at
 
     def _read(self, events: list[WebSocketEvent]) -> None:
-        for event in self._connection.events():
-            if isinstance(event, Ping):
-                if not self._close_sent:
-                    self._output += self._connection.send(event.response())
-            elif isinstance(event, PongFrame):
-                events.append(Pong(bytes(event.payload)))
-            elif isinstance(event, CloseConnection):
-                self._closing(event, events)
-                return
-            elif isinstance(event, TextMessage | BytesMessage) and not self._collect(event, events):
-                self._fail(_TOO_BIG, f"a message is longer than {self._max_message_bytes} bytes", events)
-                return
+        """Have wsproto read what it was fed."""
+        try:
+            while self._closed is None and (frame := self._frames.process_buffer()) is not None:
+                if frame.opcode.iscontrol():
+                    assert isinstance(frame.payload, bytes)
+                    self._control(frame.opcode, frame.payload, events)
+                elif not self._collect(self._messages.process_frame(frame), events):
+                    self._closed = Closed(_TOO_BIG, self._too_big(), by_peer=False)
+                    events.append(self._closed)
+        except ParseFailed as error:
+            reason = self._too_big() if error.code == _TOO_BIG else str(error)
+            self._closed = Closed(int(error.code), reason, by_peer=False)
+            events.append(self._closed)
 
-    def _collect(self, frame: TextMessage | BytesMessage, events: list[WebSocketEvent]) -> bool:
-        """Add a piece to the current message; False where it becomes too long."""
-        if isinstance(frame, TextMessage):
-            self._message_bytes += len(frame.data) if frame.data.isascii() else len(frame.data.encode())
-            if frame.data:
-                self._text.append(frame.data)
+    def _control(self, opcode: Opcode, payload: bytes, events: list[WebSocketEvent]) -> None:
+        if opcode is Opcode.PING:
+            if not self._close_sent:
+                self._output += self._frame(_FIN | Opcode.PONG, payload)
+        elif opcode is Opcode.PONG:
+            events.append(Pong(payload))
         else:
-            self._message_bytes += len(frame.data)
-            if frame.data:
-                self._binary.append(bytes(frame.data))
-        if self._message_bytes > self._max_message_bytes:
+            self._closed = _read_close(payload)
+            events.append(self._closed)
+
+    def _collect(self, frame: Frame, events: list[WebSocketEvent]) -> bool:
+        """Add a piece to the current message; False where it becomes too long."""
+        piece = frame.payload
+        if isinstance(piece, str):
+            self._message_bytes += len(piece) if piece.isascii() else len(piece.encode())
+            if self._text is None:
+                self._text = io.StringIO()
+            self._text.write(piece)
+        else:
+            assert isinstance(piece, bytes)
+            self._message_bytes += len(piece)
+            self._binary += piece
+        self._fragments += frame.frame_finished
+        if self._message_bytes > self._max_message_bytes or self._fragments > self._max_fragments:
             return False
+        room = self._max_message_bytes - self._message_bytes
         if frame.message_finished:
-            whole = "".join(self._text) if isinstance(frame, TextMessage) else b"".join(self._binary)
-            events.append(Message(whole))
-            self._text.clear()
-            self._binary.clear()
-            self._message_bytes = 0
+            events.append(Message(bytes(self._binary) if self._text is None else self._text.getvalue()))
+            self._text = None
+            self._binary = bytearray()
+            self._message_bytes = self._fragments = 0
+            room = self._max_message_bytes
+        self._size_limit.room = room
+        if self._deflate is not None:
+            self._deflate.room = room
         return True
 
-    def _closing(self, event: CloseConnection, events: list[WebSocketEvent]) -> None:
-        """Take a close frame, or wsproto's word that the peer broke the protocol."""
-        code, reason = int(event.code), event.reason or ""
-        if self._connection.state in {ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING}:
-            self._fail(code, reason, events)
-            return
-        if self._connection.state is ConnectionState.REMOTE_CLOSING:
-            self._close_sent = True
-            self._output += self._connection.send(event.response())
-        self._closed = True
-        events.append(Closed(code, reason, by_peer=True))
+    def _too_big(self) -> str:
+        if self._fragments > self._max_fragments:
+            return f"a message has more than {self._max_fragments} fragments"
+        return f"a message is longer than {self._max_message_bytes} bytes"
 
-    def _fail(self, code: int, reason: str, events: list[WebSocketEvent]) -> None:
-        """Fail the WebSocket (RFC 6455, 7.1.7): say why, read nothing more."""
-        self._output += self.close(code, reason)
-        self._closed = True
-        events.append(Closed(code, reason, by_peer=False))
+    def _frame(self, first: int, payload: bytes) -> bytes:
+        """Render a frame (RFC 6455, 5.2)."""
+        size = len(payload)
+        mask_bit = _MASKED if self._client else 0
+        if size < 126:
+            head = bytes((first, mask_bit | size))
+        elif size < 1 << 16:
+            head = struct.pack("!BBH", first, mask_bit | 126, size)
+        else:
+            head = struct.pack("!BBQ", first, mask_bit | 127, size)
+        if self._client:
+            mask = os.urandom(4)
+            return head + mask + _xor(payload, mask)
+        return head + payload
+
+
+class _SizeLimit(Extension):
+    """Refuses a frame by its header, before any of a payload that is too long is read."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        """How many bytes the current message may still have."""
+
+    def offer(self) -> bool:  # pragma: no cover - abstract in wsproto, whose negotiation is not used
+        """Offer nothing; see wsproto.extensions.Extension."""
+        return False
+
+    def frame_inbound_header(
+        self, proto: object, opcode: Opcode, rsv: RsvBits, payload_length: int
+    ) -> CloseReason | RsvBits:
+        """Compare a data frame's length with the room; compressed it may be longer than what it becomes."""
+        room = 2 * self.room + 1024 if rsv.rsv1 or opcode is Opcode.CONTINUATION else self.room
+        if payload_length > room and not opcode.iscontrol():
+            return CloseReason.MESSAGE_TOO_BIG
+        return RsvBits(False, False, False)
+
+
+def _read_close(payload: bytes) -> Closed:
+    """Take a close frame's payload apart; raises ParseFailed for one that is malformed (RFC 6455, 7.4)."""
+    if not payload:
+        return Closed(_NO_CODE, "", by_peer=True)
+    if len(payload) == 1:
+        raise ParseFailed("a close frame's payload has one byte")
+    code = int.from_bytes(payload[:2], "big")
+    # 1004 to 1006 and 1015 are never sent; those above, up to 2999, are not assigned.
+    if not (1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999):
+        raise ParseFailed(f"{code} is no close code that may be sent")
+    try:
+        return Closed(code, payload[2:].decode(), by_peer=True)
+    except UnicodeDecodeError as error:
+        raise ParseFailed(
+            "a close frame's reason is not UTF-8", CloseReason.INVALID_FRAME_PAYLOAD_DATA
+        ) from error
+
+
+def _xor(payload: bytes, mask: bytes) -> bytes:
+    """Mask, or unmask, a payload (RFC 6455, 5.3); as one large number, which is linear and fast."""
+    size = len(payload)
+    repeated = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")).to_bytes(size, "big")

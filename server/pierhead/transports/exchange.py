@@ -114,6 +114,8 @@ class Exchange:
                     self._complete()
                 else:
                     await self.send(response)
+            elif not self.done:
+                raise ResponseError("the application has not answered")
         except asyncio.CancelledError:
             if not await self._settled():
                 raise
@@ -144,6 +146,11 @@ class Exchange:
         if self._cut and self.head_sent and not self.done:
             with contextlib.suppress(ClientDisconnected):
                 await self.end()
+            return True
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            self._log(logging.ERROR, "the application was cancelled, but not from here")
+            await self._send_problem(500)
             return True
         return False
 
@@ -193,6 +200,9 @@ class Exchange:
                 self.wind_down()
             return
         pieces = file_pieces(body) if isinstance(body, FileBody) else body
+        if not hasattr(pieces, "__aiter__"):
+            kind = type(pieces).__name__
+            raise ResponseError(f"a response's body is bytes, a file or an asynchronous iterable, not {kind}")
         try:
             data = codec.start_response(response.status, response.headers.raw, stamp)
             self._sent_head(response.status)

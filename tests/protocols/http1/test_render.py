@@ -25,6 +25,14 @@ def test_a_status_without_a_registered_phrase() -> None:
     assert whole(299, []).startswith(b"HTTP/1.1 299 \r\n")
 
 
+@pytest.mark.parametrize("status", [99, 100, 101, 199, 600, 1000])
+def test_an_interim_or_impossible_status_is_no_response(status: int) -> None:
+    with pytest.raises(ResponseError, match="200 to 599"):
+        whole(status, [])
+    with pytest.raises(ResponseError, match="200 to 599"):
+        ResponseWriter("GET", "1.1").head(status, [], b"", keep_alive=True)
+
+
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_bodiless_status_has_neither_body_nor_length(status: int) -> None:
     assert b"Content-Length" not in whole(status, [])

@@ -18,6 +18,7 @@ __all__ = ["ResponseError", "ResponseWriter", "hints", "render_ordinary"]
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {reason_phrase(status.value)}\r\n".encode()
     for status in HTTPStatus
+    if status >= 200  # an interim response is no response
 }
 _CONNECTION_FIELDS = frozenset({b"keep-alive", b"proxy-connection", b"upgrade"})
 
@@ -106,8 +107,9 @@ class ResponseWriter:
         r"""Render the head of a response whose body follows in pieces.
 
         `stamp` is put in as it is: rendered field lines, each with its CRLF, such as Date and Server.
-        Raises ResponseError for a field with CR, LF or NUL, for a Transfer-Encoding (framing is not the
-        application's), for a Content-Length that is no number, and for a body where the status has none.
+        Raises ResponseError for a status outside 200 to 599, for a field with CR, LF or NUL, for a
+        Transfer-Encoding (framing is not the application's), for a Content-Length that is no number, and for
+        a body where the status has none.
         """
         parts, announced = self._lines(status, fields)
         if status in {204, 304}:
@@ -152,7 +154,12 @@ class ResponseWriter:
     def _lines(self, status: int, fields: RawFields) -> tuple[list[bytes], int | None]:
         """Return status line and field lines without framing and connection, and the announced length."""
         announced: int | None = None
-        parts = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
+        line = _STATUS_LINES.get(status)
+        if line is None:
+            if not 200 <= status <= 599:
+                raise ResponseError(f"a response's status is 200 to 599, not {status}")
+            line = b"HTTP/1.1 %d \r\n" % status
+        parts = [line]
         for name, value in fields:
             lower = name.lower()
             if lower == b"content-length":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import socket
 from collections.abc import Iterable
 from typing import Any
@@ -44,11 +45,20 @@ class Server:
         self._application = adapt(app, interface=self._settings.interface, threads=self._settings.threads)
 
     def run(self) -> int:
-        """Serve until SIGINT or SIGTERM, then drain; returns an exit code, as `pierhead.supervisor.run`."""
+        """Serve until SIGINT or SIGTERM, then drain; returns an exit code, as `pierhead.supervisor.run`.
+
+        In a program that a web server started by CGI it answers that one request, unless `listen` was given.
+        """
         from pierhead.log import configure
-        from pierhead.supervisor.single import run_application
+        from pierhead.supervisor import is_for_once
 
         configure(self._settings, "server")
+        if is_for_once(self._settings, os.environ):
+            from pierhead.supervisor.once import run_application_once
+
+            return run_application_once(self._application, self._settings)
+        from pierhead.supervisor.single import run_application
+
         return run_application(self._application, self._settings)
 
     def test(self, requests: Iterable[bytes]) -> list[bytes]:

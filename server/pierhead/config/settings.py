@@ -82,7 +82,7 @@ class Settings:
         ("http://127.0.0.1:8080",),
         Kind.LIST,
         "listeners: http://host:port (port 0: any that is free), http://unix:/path?mode=660, fastcgi://..., "
-        "scgi://..., fd://3",
+        "scgi://..., fd://3, stdio:",
     )
     backlog: int = _knob(2048, Kind.COUNT, "connections the kernel holds until they are accepted", minimum=1)
 

@@ -131,8 +131,10 @@ def _check(name: str, value: Any) -> None:
         for url in value:
             try:
                 listener = ListenURL.parse(url)
-                if listener.protocol == "https" or listener.proxy_protocol or listener.stdio:
+                if listener.protocol == "https" or listener.proxy_protocol:
                     raise ValueError("there is no https:// listener")
+                if listener.stdio and len(value) > 1:
+                    raise ValueError("it is for one connection, and no other listener beside it")
             except ValueError as error:
                 raise ValueError(str(error) if len(value) == 1 else f"{url}: {error}") from None
     elif name == "trusted_proxies":

@@ -4,18 +4,31 @@
 
 The master binds the listeners and never imports the application. A generation is a fresh process that
 imports it and forks the workers. A reload is a new generation; the old one drains once the new one is ready.
+
+A process that is started for one connection (`stdio:`, CGI) has none of this: see `once`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-if TYPE_CHECKING:
-    from pierhead.config import Settings
+from pierhead.config import Settings
 
-__all__ = ["run"]
+__all__ = ["is_for_once", "run"]
+
+
+def is_for_once(settings: Settings, environment: Mapping[str, str]) -> bool:
+    """Tell whether the process is for one connection: by its listener (`stdio:`), or by who started it.
+
+    A web server that starts a program by CGI sets GATEWAY_INTERFACE (RFC 3875, 4.1.4). A listener that is set
+    says that the program is a server nevertheless.
+    """
+    if settings.listen == ("stdio:",):
+        return True
+    started_for_a_request = environment.get("GATEWAY_INTERFACE", "").startswith("CGI/")
+    return started_for_a_request and settings.listen == Settings().listen
 
 
 def run(settings: Settings) -> int:
@@ -24,6 +37,10 @@ def run(settings: Settings) -> int:
     0: stopped as asked. 1: failed while running. 3: the application did not load or start. 4: a listener
     could not be bound.
     """
+    if is_for_once(settings, os.environ):
+        from pierhead.supervisor.once import run_once
+
+        return run_once(settings)
     if hasattr(os, "fork"):
         from pierhead.supervisor.master import Master
         from pierhead.supervisor.process import available_cores

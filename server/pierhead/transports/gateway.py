@@ -1,4 +1,4 @@
-"""Connections from web servers that speak SCGI or FastCGI: as those by HTTP, with the web server in between.
+"""Connections from web servers, by CGI, SCGI or FastCGI: as those by HTTP, with the web server in between.
 
 Limits, deadlines, draining and order are those of `HttpConnection`; what differs is where a request says it
 came from. The web server at the other end is the peer. Where that is a trusted proxy, the client is who
@@ -12,10 +12,11 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pierhead.messages.request import Address
-from pierhead.protocols.cgi import GatewayCodec
+from pierhead.protocols.cgi import CgiCodec, GatewayCodec
 from pierhead.protocols.fastcgi import FastCGICodec
 from pierhead.protocols.http1 import Framing, RequestHead
 from pierhead.protocols.scgi import ScgiCodec
@@ -26,7 +27,7 @@ from pierhead.transports.exchange import Exchange
 if TYPE_CHECKING:
     from pierhead.transports.server import Server
 
-__all__ = ["FastCGIConnection", "GatewayConnection", "ScgiConnection"]
+__all__ = ["CgiConnection", "FastCGIConnection", "GatewayConnection", "ScgiConnection"]
 
 
 class GatewayConnection(HttpConnection):
@@ -61,6 +62,24 @@ class GatewayConnection(HttpConnection):
         self._wait_for(_Phase.HANDLER, server.settings.handler_timeout_s)
         self._exchange = Exchange(self, request, head, extra)
         self._exchange.start()
+
+
+class CgiConnection(GatewayConnection):
+    """A request by CGI, on standard input and output: who starts a process is believed in all it says."""
+
+    def __init__(self, server: Server, environment: Mapping[bytes, bytes]) -> None:
+        super().__init__(server, CgiCodec(server.http_limits, environment))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin at once: the head is in the environment."""
+        super().connection_made(transport)
+        self._gateway.trusted = True
+        self._dispatch(self.codec.feed(b""))
+
+    def eof_received(self) -> bool:
+        """Take the end of standard input: it is that of the body, not of who waits for the response."""
+        self._dispatch(self.codec.feed_eof())
+        return True
 
 
 class ScgiConnection(GatewayConnection):

@@ -169,9 +169,7 @@ class Server:
             connection.wind_down(self.close_code)
         try:
             async with asyncio.timeout(grace_s):
-                while self._connections or self._tasks:
-                    self._empty.clear()
-                    await self._empty.wait()
+                await self.finished()
         except TimeoutError:
             pass
         cut = len(self._connections)
@@ -182,6 +180,12 @@ class Server:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
         return cut
+
+    async def finished(self) -> None:
+        """Wait until no connection is open and no task goes on."""
+        while self._connections or self._tasks:
+            self._empty.clear()
+            await self._empty.wait()
 
     async def close(self) -> None:
         """Stop the sweep and the application; call it after `drain`."""

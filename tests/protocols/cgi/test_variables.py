@@ -159,6 +159,7 @@ def test_where_the_application_is_mounted(
         ({"REQUEST_URI": "/", "SCRIPT_NAME": "/app.cgi"}, "/", "/app.cgi"),
         ({"REQUEST_URI": "/a", "SCRIPT_NAME": "", "PATH_INFO": "/a"}, "/a", ""),
         ({"REQUEST_URI": "/", "SCRIPT_NAME": "/"}, "/", ""),
+        ({"REQUEST_URI": "/a?x"}, "/a?x", ""),
         ({"REQUEST_URI": "*", "REQUEST_METHOD": "OPTIONS", "SCRIPT_NAME": "/app"}, "*", ""),
     ],
 )

@@ -161,7 +161,7 @@ def _split_path(facts: dict[bytes, bytes], *, trusted: bool, own_process: bool) 
         query = facts.get(b"QUERY_STRING", b"")
         mark = b"?" if query else b""
         path, decoded = _quote(script + info) or b"/", script + info
-    if not trusted or not (info or own_process) or (uri == b"*") or decoded == info:
+    if not trusted or not (info or (own_process and script)) or uri == b"*" or decoded == info:
         return path + mark + query, ""
     if decoded == script + info:
         return (_after(path, len(script)) or b"/") + mark + query, _quote(script).decode()

@@ -1,0 +1,134 @@
+"""A process for one connection: on standard input and output, by HTTP (`stdio:`) or by CGI.
+
+`stdio:` is for programs that accept connections themselves and start a process for each: inetd, systemd
+(`Accept=yes`), or a pipe in a shell. By CGI (RFC 3875) a web server starts one for each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+import signal
+import socket
+import stat
+import sys
+import traceback
+from typing import TYPE_CHECKING, NamedTuple
+
+from pierhead.accesslog import AccessLog
+from pierhead.errors import LoadError
+from pierhead.health import Health
+from pierhead.interfaces.load import load_configured
+from pierhead.log import configure
+from pierhead.supervisor.worker import START_FAILED, StartFailedError, new_loop
+from pierhead.transports.gateway import CgiConnection
+from pierhead.transports.server import Server
+from pierhead.transports.stdio import StreamTransport
+
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+    from pierhead.interfaces.base import Application
+
+__all__ = ["run_application_once", "run_once"]
+
+_STDIO = ("stdio:",)
+
+logger = logging.getLogger("pierhead.once")
+
+
+class _Streams(NamedTuple):
+    """The descriptors of what were standard input and output."""
+
+    reader_fd: int
+    writer_fd: int
+
+
+def run_once(settings: Settings) -> int:
+    """Load the application and serve one connection; returns 0, or 3 where it does not load or start."""
+    streams = _take_streams()
+    configure(settings, "server")
+    try:
+        application = load_configured(settings)
+    except LoadError as error:
+        logger.error("cannot serve %s\n%s", settings.app, error)  # noqa: TRY400 - it has the traceback
+        return START_FAILED
+    return _run(application, settings, streams)
+
+
+def run_application_once(application: Application, settings: Settings) -> int:
+    """Serve one connection; returns 0, or 3 where the application does not start."""
+    return _run(application, settings, _take_streams())
+
+
+def _take_streams() -> _Streams:
+    """Keep the standard streams for the connection: what the application prints goes to standard error."""
+    sys.stdout.flush()
+    streams = _Streams(os.dup(0), os.dup(1))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return streams
+
+
+def _run(application: Application, settings: Settings, streams: _Streams) -> int:
+    if settings.access_log == "-":  # that is the response now; who started the process keeps a log of its own
+        settings = dataclasses.replace(settings, access_log="off")
+    try:
+        application.start_master()
+    except Exception:
+        logger.exception("the application's start hook for the master failed")
+        return START_FAILED
+    try:
+        with asyncio.Runner(loop_factory=lambda: new_loop(settings.loop)) as runner:
+            runner.run(_serve(application, settings, streams))
+    except StartFailedError as error:
+        logger.error("the application did not start\n%s", error)  # noqa: TRY400 - it has the traceback
+        return START_FAILED
+    finally:
+        application.stop_master()
+    return 0
+
+
+async def _serve(application: Application, settings: Settings, streams: _Streams) -> None:
+    access_log = AccessLog(settings)
+    server: Server
+    health = Health(application, lambda: server.ready, settings.health_path, settings.ready_path)
+    server = Server(health, settings, record=access_log.record)
+    try:
+        async with asyncio.timeout(settings.start_timeout_s):
+            await server.start()
+    except Exception as error:
+        raise StartFailedError(traceback.format_exc().rstrip()) from error
+    try:
+        await _connect(server, streams)
+        finished = asyncio.ensure_future(server.finished())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):
+                asyncio.get_running_loop().add_signal_handler(number, finished.cancel)
+        await asyncio.wait([finished])
+        await server.drain(settings.drain_timeout_s)
+    finally:
+        await server.close()
+        access_log.close()
+
+
+async def _connect(server: Server, streams: _Streams) -> None:
+    if server.settings.listen != _STDIO:
+        environment = {os.fsencode(name): os.fsencode(value) for name, value in os.environ.items()}
+        StreamTransport(CgiConnection(server, environment), *streams).begin()
+    elif _is_one_socket(streams):
+        accepted = socket.socket(fileno=streams.reader_fd)
+        os.close(streams.writer_fd)
+        accepted.setblocking(False)
+        await asyncio.get_running_loop().connect_accepted_socket(server.connect, accepted)
+    else:
+        StreamTransport(server.connect(), *streams).begin()
+
+
+def _is_one_socket(streams: _Streams) -> bool:
+    reading, writing = os.fstat(streams.reader_fd), os.fstat(streams.writer_fd)
+    return stat.S_ISSOCK(reading.st_mode) and os.path.samestat(reading, writing)

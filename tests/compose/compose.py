@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.proxy.programs import free_port
+from stack.matrix.programs import free_port
 
 __all__ = ["PROXIES", "ROOT", "Compose", "Reply", "docker", "request", "why_not"]
 

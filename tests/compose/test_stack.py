@@ -12,9 +12,9 @@ import h11
 import pytest
 from wsproto.events import CloseConnection, TextMessage
 
+from stack.matrix.client import Socket, connected
 from tests.compose.compose import PROXIES, Compose, docker, request
 from tests.kit import eventually
-from tests.proxy.client import Socket, connected
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 

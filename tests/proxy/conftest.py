@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxy.programs import PROGRAMS, Apache, Program, apache
+from stack.matrix.programs import PROGRAMS, Apache, Program
 from tests.proxy.upstream import Upstream, running_upstream
 
 PARAMETERS = [
@@ -20,8 +20,8 @@ PARAMETERS = [
 def program(request: pytest.FixtureRequest) -> type[Program]:
     """One of the three programs."""
     chosen: type[Program] = request.param
-    if chosen is Apache and apache() is None:
-        pytest.skip("neither apache2 nor httpd is installed")
+    if reason := chosen.missing():
+        pytest.skip(reason)
     return chosen
 
 

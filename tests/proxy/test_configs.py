@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxy.client import fetch
-from tests.proxy.programs import PROXY, Program, free_port
+from stack.matrix.client import fetch
+from stack.matrix.programs import PROXY, Program, free_port
 from tests.proxy.upstream import Upstream
 
 CONFIGS = {
-    "caddy": (PROXY / "caddy/Caddyfile").read_text(),
-    "nginx": (PROXY / "nginx/nginx.conf").read_text() + (PROXY / "nginx/proxy.conf").read_text(),
-    "apache": (PROXY / "apache/httpd.conf").read_text(),
+    name: "\n".join(
+        path.read_text() for path in [PROXY / name / main, *sorted((PROXY / name).rglob("mixins/**/*.*"))]
+    )
+    for name, main in (("caddy", "Caddyfile"), ("nginx", "nginx.conf"), ("apache", "httpd.conf"))
 }
 APP_KEEP_ALIVE_S = 75
 APP_HANDLER_S = 120
@@ -69,9 +70,9 @@ def test_idle_connections_end_before_the_application_ends_them(name: str, patter
 @pytest.mark.parametrize(
     ("name", "pattern"),
     [
-        ("nginx", r"^proxy_read_timeout (\d+)s;"),
-        ("apache", r"^Define MEMBER .*\btimeout=(\d+)"),
-        ("caddy", r"^\t+response_header_timeout (\d+)s"),
+        ("nginx", r"^ +proxy_read_timeout (\d+)s;"),
+        ("apache", r"^ +Define ANSWER_TIMEOUT (\d+)"),
+        ("caddy", r"^\t+response_header_timeout {\$CADDY_ANSWER_TIMEOUT:(\d+)s}"),
     ],
 )
 def test_the_application_may_give_up_first(name: str, pattern: str) -> None:

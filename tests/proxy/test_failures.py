@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from tests.proxy.client import connected, fetch
-from tests.proxy.programs import Program
+from stack.matrix.client import connected, fetch
+from stack.matrix.programs import Program
 from tests.proxy.upstream import Upstream
 
 SAFE = ["GET", "HEAD", "OPTIONS"]

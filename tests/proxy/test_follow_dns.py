@@ -6,48 +6,47 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.proxy.client import fetch
-from tests.proxy.programs import PROXY, Apache, apache
+from stack.matrix.client import fetch
+from stack.matrix.programs import Apache
+from stack.service import Service
 from tests.proxy.upstream import Upstream, running_upstream
 
 pytestmark = [
     pytest.mark.apache,
-    pytest.mark.skipif(apache() is None, reason="neither apache2 nor httpd is installed"),
+    pytest.mark.skipif(Apache.missing() is not None, reason=Apache.missing() or ""),
 ]
 
 
 class Following(Apache):
     """httpd started by the script, where the name service answers what is in the file `addresses`."""
 
-    def prepare(self) -> None:
-        super().prepare()
-        (self.folder / "site" / "members.conf").unlink()  # is for the script to write
-        script = self.folder / "follow-dns"
-        if not script.is_symlink():
-            script.symlink_to(PROXY / "apache" / "follow-dns")
+    def service(self) -> Service:
+        service = super().service()
+        copy = service.cwd
+        (copy / "site" / "members.conf").unlink()  # is for the script to write
+        (copy / "run" / "run").mkdir(exist_ok=True)
         commands = self.folder / "bin"
-        commands.mkdir()
+        commands.mkdir(exist_ok=True)
         getent = commands / "getent"
         getent.write_text(
             '#!/bin/sh\n[ "$*" = "ahostsv4 application" ] || exit 9\n'
             f"while read -r address; do echo $address STREAM x; done <'{self.folder}/addresses'\n"
         )
         getent.chmod(0o755)
-        self.environment = {
+        environment = {
             "PATH": f"{commands}:{os.environ['PATH']}",
             "UPSTREAM_NAME": "application",
             "UPSTREAM_PORT": str(self.upstreams[0]),
-            "HTTPD": str(apache()),
-            "RUN": str(self.folder / "run"),
+            "HTTPD": service.argv[0],
+            "RUN": str(copy / "run"),
             "INTERVAL": "0.05",
         }
-
-    def starting(self) -> list[str]:
-        return ["sh", str(self.folder / "follow-dns")]
+        return replace(service, argv=["sh", str(copy / "follow-dns")], env={**service.env, **environment})
 
     def resolve_to(self, *addresses: str) -> None:
         """Let the name have other addresses from now on."""
@@ -108,7 +107,7 @@ async def test_a_name_service_that_knows_nothing_is_not_believed(following: Foll
         for _ in range(20):
             assert (await fetch(following.port)).status == 200
             await asyncio.sleep(0.01)
-    assert "127.0.0.1" in (following.folder / "run/site/members.conf").read_text()
+    assert "127.0.0.1" in (following.folder / "apache/run/site/members.conf").read_text()
 
 
 async def test_it_starts_before_the_application(upstream: Upstream, tmp_path: Path) -> None:
@@ -129,17 +128,17 @@ async def test_it_ends_with_httpd_and_its_exit_code(following: Following, how: s
     following.process.send_signal(how)
     async with asyncio.timeout(10):
         assert await following.process.wait() == 0
-    assert not (following.folder / "httpd.pid").exists()
+    assert not (following.folder / "apache/run/httpd.pid").exists()
 
 
 async def test_a_configuration_that_httpd_refuses_ends_it(upstream: Upstream, tmp_path: Path) -> None:
     following = Following(tmp_path, [upstream.port])
     following.resolve_to("127.0.0.1")
-    following.prepare()
-    with (tmp_path / "site/site.conf").open("a") as site:
+    service = following.service()
+    with (service.cwd / "site/site.conf").open("a") as site:
         site.write("Nonsense On\n")
     process = await asyncio.create_subprocess_exec(
-        *following.starting(), env=os.environ | following.environment, stderr=asyncio.subprocess.PIPE
+        *service.argv, env=dict(service.env), stderr=asyncio.subprocess.PIPE
     )
     async with asyncio.timeout(10):
         _, errors = await process.communicate()

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from tests.proxy.client import Fields, connected, fetch
-from tests.proxy.programs import Program
+from stack.matrix.client import Fields, connected, fetch
+from stack.matrix.programs import Program
 from tests.proxy.upstream import Upstream
 
 SPOOFED: Fields = [

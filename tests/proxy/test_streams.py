@@ -14,8 +14,8 @@ from wsproto.events import (
     TextMessage,
 )
 
-from tests.proxy.client import Fields, Socket, connected, fetch
-from tests.proxy.programs import Program
+from stack.matrix.client import Fields, Socket, connected, fetch
+from stack.matrix.programs import Program
 from tests.proxy.upstream import Upstream
 
 MIB = 1024 * 1024

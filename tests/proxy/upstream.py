@@ -15,6 +15,22 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Request, TextMes
 EVENT = b"data: %d\n\n"
 
 
+ANSWERS = {
+    "/busy": (503, [("Retry-After", "77")]),
+    "/text": (200, [("Content-Type", "text/plain"), ("ETag", '"v1"')]),
+    "/secured": (
+        200,
+        [
+            ("Content-Type", "text/html"),
+            ("X-Content-Type-Options", "own"),
+            ("X-Frame-Options", "DENY"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Strict-Transport-Security", "max-age=1"),
+        ],
+    ),
+}
+
+
 @dataclass
 class Seen:
     """One request as it arrived."""
@@ -40,8 +56,9 @@ class Seen:
 @dataclass
 class Upstream:
     """What the paths do: /break/* ends the connection without an answer, /busy answers 503, /events sends an
-    event whenever the test allows one more, /echo is a WebSocket; anything else answers 200 with its port.
-    With `breaking`, every request ends as /break does.
+    event whenever the test allows one more, /echo is a WebSocket, /text is long and has an ETag, /secured
+    says itself how secure it is; anything else answers 200 with its port. `host` may be "unix:/path".
+    With `breaking`, every request ends as /break does. Health checks (/readyz) are answered, and not seen.
     """
 
     port: int = 0
@@ -57,6 +74,9 @@ class Upstream:
 
     async def start(self) -> None:
         """Listen: on the port it had, if it was stopped before."""
+        if self.host.startswith("unix:"):
+            self._server = await asyncio.start_unix_server(self._serve, self.host.removeprefix("unix:"))
+            return
         self._server = await asyncio.start_server(self._serve, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -100,7 +120,8 @@ class Upstream:
                     (name.decode(), value.decode("latin-1")) for name, value in event.headers.raw_items()
                 ]
                 seen = Seen(event.method.decode(), event.target.decode(), fields, number)
-                self.seen.append(seen)
+                if seen.target != "/readyz":  # proxies ask by themselves, at any time
+                    self.seen.append(seen)
                 if seen.target == "/echo":
                     return await self._echo(reader, writer, seen)
             elif isinstance(event, h11.Data) and seen is not None:
@@ -109,7 +130,7 @@ class Upstream:
                     self.body_bytes += len(event.data)
                     self.progress.notify_all()
             elif isinstance(event, h11.EndOfMessage) and seen is not None:
-                if self.breaking or seen.target.startswith("/break"):
+                if (self.breaking and seen.target != "/readyz") or seen.target.startswith("/break"):
                     return None
                 await self._answer(http, writer, seen)
                 if http.our_state is h11.MUST_CLOSE:
@@ -129,7 +150,11 @@ class Upstream:
                 await writer.drain()
         else:
             body = str(self.port).encode()
-            status, extra = (503, [("Retry-After", "77")]) if seen.target == "/busy" else (200, [])
+            status, extra = ANSWERS.get(seen.target, (200, []))
+            if seen.target == "/text":
+                body = b"a line of text\n" * 1000
+                if "v1" in (seen.one("if-none-match") or ""):
+                    status, body = 304, b""
             send(h11.Response(status_code=status, headers=[("Content-Length", str(len(body))), *extra]))
             if seen.method != "HEAD":
                 send(h11.Data(data=body))

@@ -1,0 +1,1 @@
+"""`./kit matrix`: what an application sees behind each proxy, found out by real requests."""

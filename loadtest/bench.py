@@ -1,4 +1,4 @@
-"""`./kit bench`: measure the app directly and through each proxy with wrk and locust, and print one table.
+"""`./kit bench`: measure the app directly and through each proxy with wrk and locust, and write a report.
 
 Every target has to give right answers first. The targets take turns within each round, so that whatever
 else the machine does meets all of them alike. A run with errors has no number. `./kit bench --help` lists
@@ -8,48 +8,35 @@ the options; README.md says how to read the numbers.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
+import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from loadtest import report, tools
-from loadtest.targets import Target, TargetError, chosen, fetch, probe_record, verify
+from loadtest import machine, provenance, results, text, tools
+from loadtest.provenance import ROOT, duration
+from loadtest.results import ResultError
+from loadtest.roles import Watch, processes
+from loadtest.scenario import Scenario, ScenarioError, filled, load_all
+from loadtest.targets import DIRECT, Target, TargetError, chosen, fetch, probe_record
 
 __all__ = ["main"]
 
-ROOT = Path(__file__).resolve().parent.parent
 LOCUST_START_S = 4  # about what locust needs to start and stop, for the estimate
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One kind of load: a URL for wrk (`{id}` is a user that exists), or a locust file with its prefix."""
-
-    name: str
-    tool: str
-    path: str
-    file: Path | None = None
-
-
-SCENARIOS = (
-    Scenario("index", "wrk", "/"),  # no database: the cost of the server and of the proxy
-    Scenario("read", "wrk", "/simple/users/{id}"),
-    Scenario("simple", "locust", "/simple", ROOT / "examples" / "simple" / "load.py"),
-    Scenario("database", "locust", "/database", ROOT / "examples" / "database" / "load.py"),
-)
+PRIMER = 20  # requests before anything counts, so that every worker and proxy has its connections
+WARM_UP_S = 1
+CONFIGURATION = ("proxy", "db", "examples", "loadtest/scenarios", "locks/stack.txt", "locks/load.txt")
 
 
 def main(argv: Sequence[str], status: Mapping[str, Mapping[str, Any]]) -> int:
     """Run the benchmark.
 
     `argv` are the words after `./kit bench`; `status` is what `./kit status --json` prints (role -> url, pid,
-    version). Returns 0 (all rows are valid), 1 (a target is dead or wrong, or a row has errors), 2 (bad
+    version). Returns 0 (all results are valid), 1 (a target is dead or wrong, or a result has errors), 2 (bad
     arguments) or 130 (interrupted; what was measured is reported).
     """
     try:
@@ -57,22 +44,25 @@ def main(argv: Sequence[str], status: Mapping[str, Mapping[str, Any]]) -> int:
     except SystemExit as stop:  # argparse has said why
         return int(stop.code or 0)
     try:
+        if options.render:
+            return show(results.read(options.render), options.render.parent)
         targets = chosen(status, options.targets, options.target)
-        return run(options, targets)
-    except TargetError as error:
+        return run(options, targets, status)
+    except (TargetError, ResultError, ScenarioError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the options; exits with 2 and the reason for bad ones."""
+    """Return the options; exits with 2 and the reason for bad ones. Raises ScenarioError."""
+    scenarios = load_all()
     parser = argparse.ArgumentParser(
         prog="./kit bench", description="Measure the app, directly and through each proxy."
     )
     parser.add_argument(
         "--quick", action="store_true", help="one round of 2 s: does it work, and roughly how fast"
     )
-    parser.add_argument("--rounds", type=bounded(1, 20), help="turns of all targets (default 3)", metavar="N")
+    parser.add_argument("--rounds", type=bounded(1, 20), help="turns of all targets (default 5)", metavar="N")
     parser.add_argument(
         "--duration", type=bounded(1, 60), help="seconds for each measurement (default 5)", metavar="S"
     )
@@ -83,28 +73,33 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--users", type=bounded(1, 512), default=16, help="locust's (default 16)", metavar="N"
     )
     parser.add_argument(
+        "--rate", type=bounded(1, 100_000), default=200,
+        help="requests a second that locust offers (default 200)", metavar="N",
+    )  # fmt: skip
+    parser.add_argument(
         "--targets", type=words, help="of direct,caddy,nginx,apache (default: all that run)", metavar="LIST"
     )
     parser.add_argument(
         "--target", action="append", default=[], help="one more, NAME=URL; repeatable", metavar="NAME=URL"
     )
-    parser.add_argument(
-        "--scenarios", type=words, help="of " + ",".join(one.name for one in SCENARIOS), metavar="LIST"
-    )
+    parser.add_argument("--scenarios", type=words, help="of " + ",".join(scenarios), metavar="LIST")
     parser.add_argument("--tool", choices=("wrk", "locust"), help="only this one")
     parser.add_argument(
-        "--output", type=Path, default=ROOT / "results", help="folder of the JSON report", metavar="DIR"
+        "--output", type=Path, default=ROOT / "results", help="folder for the report's folder", metavar="DIR"
+    )
+    parser.add_argument(
+        "--render", type=Path, metavar="FILE", help="measure nothing: make the report of a report.json again"
     )
     options = parser.parse_args(argv)
-    options.rounds = options.rounds or (1 if options.quick else 3)
+    options.rounds = options.rounds or (1 if options.quick else 5)
     options.duration = options.duration or (2 if options.quick else 5)
-    names = [scenario.name for scenario in SCENARIOS]
-    if unknown := set(options.scenarios or ()) - set(names):
-        parser.error(f"no scenario {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
+    if unknown := set(options.scenarios or ()) - set(scenarios):
+        parser.error(f"no scenario {', '.join(sorted(unknown))}; there are: {', '.join(scenarios)}")
     wanted = [
         one
-        for one in SCENARIOS
-        if one.name in (options.scenarios or names) and options.tool in (None, one.tool)
+        for name, one in scenarios.items()
+        if (name in options.scenarios if options.scenarios else one.default)
+        and options.tool in (None, one.tool)
     ]
     if not wanted:
         parser.error(f"none of these scenarios is for {options.tool}")
@@ -128,9 +123,11 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def run(options: argparse.Namespace, targets: Sequence[Target]) -> int:
+def run(
+    options: argparse.Namespace, targets: Sequence[Target], status: Mapping[str, Mapping[str, Any]]
+) -> int:
     """Verify, measure, report. Raises TargetError."""
-    scenarios = []
+    scenarios: list[Scenario] = []
     for tool in dict.fromkeys(scenario.tool for scenario in options.scenarios):
         if reason := tools.missing(tool):
             print(f"bench: without {tool}: {reason}", file=sys.stderr)
@@ -139,99 +136,192 @@ def run(options: argparse.Namespace, targets: Sequence[Target]) -> int:
     if not scenarios:
         print("bench: no load tool is installed, so there is nothing to run", file=sys.stderr)
         return 1
-
-    started = datetime.now(UTC)
-    rows = [report.Row(one.name, target.name, one.tool) for one in scenarios for target in targets]
-    interrupted = False
+    document = begin(options, scenarios, targets, status)
     with probe_record(targets[0]) as record:
         for target in targets:
-            verify(target, record)
+            for scenario in scenarios:
+                scenario.prove(target, record)
             print(f"  right answers from {target.name} ({target.url})", flush=True)
         try:
-            measure(options, scenarios, targets, rows, record)
+            measure(options, scenarios, targets, processes(status), record, document["runs"])
+            document["complete"] = True
         except KeyboardInterrupt:
-            interrupted = True
             print("\nInterrupted; this is what was measured:", flush=True)
+    document["finished"] = now()
+    results.conclude(document)
+    started = datetime.fromisoformat(document["started"])
+    code = show(document, options.output / f"bench-{started:%Y%m%d-%H%M%S}")
+    return code if document["complete"] else 130
 
-    print("\n" + report.table(rows) + "\n")
-    print(
-        "Load, proxies, app and database share this machine: compare the rows, not the numbers with others'."
-    )
-    about = provenance(options, targets, started, complete=not interrupted)
+
+def show(document: Mapping[str, Any], folder: Path) -> int:
+    """Print the results and write the report's files; return the exit code."""
+    print(f"\n{text.as_text(document)}\n", flush=True)
     try:
-        print(f"Report: {report.write(options.output, report.as_json(rows, about), started)}")
+        written = [results.write(folder, document)]
+        (folder / "report.md").write_text(text.as_markdown(document), encoding="utf-8")
+        written.append(folder / "report.md")
     except OSError as error:
         print(f"bench: cannot write the report: {error}; choose a folder with --output", file=sys.stderr)
         return 1
-    if interrupted:
-        return 130
-    return 0 if all(row.valid for row in rows) else 1
+    print("".join(f"Report: {path}\n" for path in written), end="")
+    return 0 if all(result["valid"] for result in document["results"]) else 1
 
 
 def measure(
     options: argparse.Namespace,
     scenarios: Sequence[Scenario],
     targets: Sequence[Target],
-    rows: Sequence[report.Row],
+    roles: Mapping[str, list[int]],
     record: Mapping[str, Any],
+    runs: list[dict[str, Any]],
 ) -> None:
-    """Fill `rows`: in each round every scenario meets every target, and another target begins."""
-    steps = options.rounds * len(rows)
-    start_s = sum(LOCUST_START_S if one.tool == "locust" else 0 for one in scenarios)
-    estimate_s = options.rounds * len(targets) * (len(scenarios) * options.duration + start_s)
-    print(f"  {steps} measurements of {options.duration} s, about {estimate_s} s in all", flush=True)
+    """Append to `runs`: in each round every scenario meets every target, and another target begins."""
+    steps = [
+        (turn + 1, scenario, target)
+        for turn in range(options.rounds)
+        for scenario in scenarios
+        for target in (*targets[turn % len(targets) :], *targets[: turn % len(targets)])
+    ]
+    locust_s = sum(LOCUST_START_S for _, scenario, _ in steps if scenario.tool == "locust")
+    warm_s = WARM_UP_S * len(targets) * sum(scenario.tool == "wrk" for scenario in scenarios)
+    estimate_s = len(steps) * options.duration + locust_s + warm_s
+    print(
+        f"  {len(steps)} measurements of {options.duration} s, about {duration(estimate_s)} in all",
+        flush=True,
+    )
     for target in targets:
-        warm_up(target, record)
-    by_name = {(row.scenario, row.target): row for row in rows}
-    done = 0
-    for turn in range(options.rounds):
-        first = turn % len(targets)
         for scenario in scenarios:
-            for target in (*targets[first:], *targets[:first]):
-                done += 1
-                print(
-                    f"  [{done}/{steps}] round {turn + 1}: {scenario.name} {target.name} ({scenario.tool})",
-                    flush=True,
-                )
-                sample = one_run(options, scenario, target, record)
-                by_name[scenario.name, target.name].samples.append(sample)
+            warm_up(options, scenario, target, record)
+    began = time.monotonic()
+    for number, (turn, scenario, target) in enumerate(steps, 1):
+        one = one_run(options, scenario, target, turn, roles, record)
+        runs.append(one)
+        left = duration((time.monotonic() - began) / number * (len(steps) - number))
+        said = (
+            f"{one['requests_per_s']:,.0f} requests/s" if one["valid"] else "NOT VALID: " + one["problems"][0]
+        )
+        place = f"[{number}/{len(steps)}] round {turn}: {scenario.name} {target.name} ({scenario.tool})"
+        print(f"  {place}: {said}; {left} left", flush=True)
 
 
-def warm_up(target: Target, record: Mapping[str, Any]) -> None:
-    """Let every worker and proxy behind `target` open its connections before anything counts."""
-    for _ in range(50):
-        fetch(target, "GET", f"/simple/users/{record['id']}")
-        fetch(target, "GET", "/database/products?limit=1")
+def warm_up(
+    options: argparse.Namespace, scenario: Scenario, target: Target, record: Mapping[str, Any]
+) -> None:
+    """Let everything behind a target open its connections and fill its caches before anything counts."""
+    for _ in range(PRIMER):
+        fetch(target, "GET", filled(scenario.verify[0].path, record))
+    if scenario.tool == "wrk":
+        load(options, scenario, target, record, WARM_UP_S)
 
 
 def one_run(
-    options: argparse.Namespace, scenario: Scenario, target: Target, record: Mapping[str, Any]
-) -> tools.Sample:
-    """Run one scenario against one target once."""
-    url = target.url + scenario.path.format(id=record["id"])
-    if scenario.file is None:
-        return tools.run_wrk(url, duration_s=options.duration, connections=options.connections)
-    return tools.run_locust(scenario.file, url, duration_s=options.duration, users=options.users)
-
-
-def provenance(
-    options: argparse.Namespace, targets: Sequence[Target], started: datetime, *, complete: bool
+    options: argparse.Namespace,
+    scenario: Scenario,
+    target: Target,
+    turn: int,
+    roles: Mapping[str, list[int]],
+    record: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return how the numbers came about: what it takes to judge and to repeat them."""
-    return {
-        "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "complete": complete,
-        "rounds": options.rounds,
-        "duration_s": options.duration,
-        "connections": options.connections,
-        "users": options.users,
-        "targets": {target.name: target.url for target in targets},
-        "versions": {
-            "pierhead": metadata.version("pierhead"),
-            "python": platform.python_version(),
-            "wrk": tools.version("wrk"),
-            "locust": tools.version("locust"),
-        },
-        "machine": {"kernel": platform.release(), "architecture": platform.machine(), "cpus": os.cpu_count()},
+    """Run one scenario against one target once; only the roles on the way are watched."""
+    on_the_way = {role: pids for role, pids in roles.items() if role in ("app", "db", target.name)}
+    started = now()
+    watch = Watch(on_the_way)
+    sample = load(options, scenario, target, record, options.duration)
+    cpu, memory = watch.stop()
+    return results.run_of(
+        scenario,
+        target,
+        turn,
+        started,
+        sample,
+        offered=float(options.rate) if scenario.tool == "locust" else None,
+        cpu_s={"load": sample.client_cpu * sample.seconds, **cpu},
+        memory_bytes=memory,
+    )
+
+
+def load(
+    options: argparse.Namespace, scenario: Scenario, target: Target, record: Mapping[str, Any], seconds: int
+) -> tools.Sample:
+    """Have a tool make one scenario's load."""
+    url = target.url + filled(scenario.path, record)
+    if scenario.tool == "wrk":
+        script = scenario.script or tools.WRK_SCRIPT
+        return tools.run_wrk(url, duration_s=seconds, connections=options.connections, script=script)
+    return tools.run_locust(scenario.files, url, duration_s=seconds, users=options.users, rate=options.rate)
+
+
+def begin(
+    options: argparse.Namespace,
+    scenarios: Sequence[Scenario],
+    targets: Sequence[Target],
+    status: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return the document of a run before anything was measured."""
+    versions = {
+        "pierhead": metadata.version("pierhead"),
+        "wrk": tools.version("wrk"),
+        "locust": tools.version("locust"),
+        **{role: str(facts.get("version", "")) for role, facts in status.items()},
     }
+    roles = {target.name: "app" if target.name == DIRECT else target.name for target in targets}
+    return {
+        "format": results.FORMAT,
+        "started": now(),
+        "finished": now(),
+        "complete": False,
+        "command": command(options, scenarios, targets),
+        "settings": {
+            "rounds": options.rounds,
+            "duration_s": options.duration,
+            "warm_up_s": WARM_UP_S,
+            "connections": options.connections,
+            "users": options.users,
+            "rate": options.rate,
+        },
+        "provenance": {
+            "commit": provenance.commit(),
+            "versions": versions,
+            "files": provenance.digests(CONFIGURATION),
+            "pinned": False,
+        },
+        "machine": machine.about(),
+        "targets": {
+            target.name: {"url": target.url, "version": versions.get(roles[target.name], "")}
+            for target in targets
+        },
+        "scenarios": {
+            one.name: {
+                "title": one.title,
+                "about": one.about,
+                "tool": one.tool,
+                "path": one.path,
+                "measure": "requests_per_s" if one.tool == "wrk" else "p99_ms",
+                "files": [path.relative_to(ROOT).as_posix() for path in one.files],
+            }
+            for one in scenarios
+        },
+        "runs": [],
+        "results": [],
+        "rankings": {},
+    }
+
+
+def command(options: argparse.Namespace, scenarios: Sequence[Scenario], targets: Sequence[Target]) -> str:
+    """Return the line that repeats a run, whatever the defaults will be."""
+    added = {item.partition("=")[0] for item in options.target}
+    return shlex.join(
+        [
+            *("./kit", "bench", "--rounds", str(options.rounds), "--duration", str(options.duration)),
+            *("--connections", str(options.connections), "--users", str(options.users)),
+            *("--rate", str(options.rate), "--scenarios", ",".join(one.name for one in scenarios)),
+            *("--targets", ",".join(target.name for target in targets if target.name not in added)),
+            *(word for item in options.target for word in ("--target", item)),
+        ]
+    )
+
+
+def now() -> str:
+    """Return the time."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

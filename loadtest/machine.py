@@ -26,6 +26,7 @@ __all__ = [
     "pinned",
     "raise_file_limit",
     "resident_of",
+    "tree",
 ]
 
 PROC = Path("/proc")
@@ -82,6 +83,23 @@ def cpu_of(pids: Iterable[int]) -> Cpu:
         user += int(fields[11])
         system += int(fields[12])
     return Cpu(user / TICKS_PER_S, system / TICKS_PER_S)
+
+
+def tree(roots: Iterable[int]) -> list[int]:
+    """Return these processes that run, and all that they started, directly or not."""
+    children: dict[int, list[int]] = {}
+    for entry in PROC.iterdir() if PROC.is_dir() else ():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, ValueError):
+                text = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+                parent = int(text[text.rindex(")") + 2 :].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found: list[int] = []
+    waiting = [pid for pid in roots if (PROC / str(pid)).exists()]
+    while waiting:
+        found.append(pid := waiting.pop())
+        waiting += children.get(pid, [])
+    return found
 
 
 def busy_s(chosen: Iterable[int]) -> float | None:

@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loadtest.histogram import percentile
+
 __all__ = ["Sample", "missing", "run_locust", "run_wrk", "version"]
 
 ROOT = Path(__file__).resolve().parent.parent
 WRK_SCRIPT = ROOT / "loadtest" / "wrk" / "report.lua"
-DURATION = ROOT / "loadtest" / "locust_duration.py"
+LAB = ROOT / "loadtest" / "locust_lab.py"
 START_S = 15  # what locust may take until its users have started; if it takes longer, the run is cut short
 GRACE_S = 30  # what a tool may take longer than it was told, to start and to finish
+START_CPU_S = 1.0  # about what starting locust costs, which is no part of the run
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,31 @@ class Sample:
     """What one run measured. With `errors` (class -> count) the numbers mean nothing and are not shown."""
 
     requests_per_s: float = 0.0
-    p50_ms: float = 0.0
-    p99_ms: float = 0.0
     requests: int = 0
+    histogram: Sequence[Sequence[int]] = ()  # [[microseconds, count], ...] in rising order
     errors: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
+    seconds: float = 0.0
     bytes: int = 0  # received, heads included
     client_cpu: float = 0.0  # the tool's processor time over the time it measured: 1.0 is a whole core
+    counts: Mapping[str, int] = field(default_factory=dict)  # requests by kind, where there are several
+    series: Sequence[Sequence[int]] = ()  # [[second, requests, failures], ...]
+    hdr: str = ""  # the histogram again, as HdrHistogram writes it
 
     @property
     def valid(self) -> bool:
         """Whether there were answers, and all of them right."""
         return self.requests > 0 and not self.errors
+
+    @property
+    def p50_ms(self) -> float:
+        """The median latency in milliseconds."""
+        return percentile(self.histogram, 50) / 1e3
+
+    @property
+    def p99_ms(self) -> float:
+        """The latency in milliseconds that 99 of 100 requests do not exceed."""
+        return percentile(self.histogram, 99) / 1e3
 
 
 def missing(tool: str) -> str | None:
@@ -90,9 +106,9 @@ def run_wrk(
         return Sample(errors={"tool": 1}, note="wrk printed no results")
     return Sample(
         requests_per_s=result["requests"] / (result["duration_us"] / 1e6),
-        p50_ms=result["latency_us"]["p50"] / 1e3,
-        p99_ms=result["latency_us"]["p99"] / 1e3,
         requests=result["requests"],
+        histogram=result["histogram"],
+        seconds=result["duration_us"] / 1e6,
         errors={name: count for name, count in result["errors"].items() if count},
         bytes=result["bytes"],
         client_cpu=used_s / (result["duration_us"] / 1e6),
@@ -105,21 +121,33 @@ def children_cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def run_locust(file: Path, host: str, *, duration_s: int, users: int) -> Sample:
-    """Run a locust file without its page: `users` simulated clients, all started at once."""
+def run_locust(
+    files: Sequence[Path], host: str, *, duration_s: int, users: int, rate: float | None = None
+) -> Sample:
+    """Run locust files without their page: `users` simulated clients, all started at once.
+
+    With `rate` they make so many requests a second together, whose times count from when each was due;
+    without, each waits for its answer.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results"
+        results = Path(folder) / "results.json"
         options = {
-            "-f": f"{file},{DURATION}", "--host": host, "--users": users, "--spawn-rate": users,
+            "-f": ",".join(map(str, (*files, LAB))), "--host": host, "--users": users, "--spawn-rate": users,
             "--run-time": f"{duration_s + START_S}s", "--stop-timeout": "5s",
-            "--json-file": results, "--loglevel": "ERROR", "--exit-code-on-error": 0,
+            "--loglevel": "ERROR", "--exit-code-on-error": 0,
         }  # fmt: skip
         command = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
         command += [str(word) for option in options.items() for word in option]
-        _, failure = execute(command, duration_s, MEASURE_S=str(duration_s))
+        before = children_cpu_s()
+        settings = {"LAB_SECONDS": str(duration_s), "LAB_RESULTS": str(results), "LAB_RATE": str(rate or "")}
+        _, failure = execute(command, duration_s, **settings)
         if failure:
             return failure
-        return summarise(json.loads(results.with_suffix(".json").read_text()))
+        try:
+            result = json.loads(results.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            return Sample(errors={"tool": 1}, note=f"locust wrote no results: {error}")
+        return summarise(result, children_cpu_s() - before)
 
 
 def execute(command: list[str], duration_s: int, **env: str) -> tuple[str, Sample | None]:
@@ -152,36 +180,21 @@ def last_json(output: str) -> Any:
         return None
 
 
-def summarise(entries: list[dict[str, Any]]) -> Sample:
-    """Return locust's statistics, one entry for each kind of request, as one Sample.
-
-    locust rounds response times (to 1 ms below 100 ms, then to two digits) before it counts them.
-    """
-    requests = sum(entry["num_requests"] for entry in entries)
-    if not requests:
-        return Sample(errors={"none": 1}, note="no request was made")
-    times: dict[float, int] = {}
-    for entry in entries:
-        for time_ms, count in entry["response_times"].items():
-            times[float(time_ms)] = times.get(float(time_ms), 0) + count
-    lasted_s = max(entry["last_request_timestamp"] for entry in entries) - min(
-        entry["start_time"] for entry in entries
-    )
+def summarise(result: Mapping[str, Any], used_s: float) -> Sample:
+    """Return what locust_lab.py wrote as a Sample; `used_s` is locust's processor time with its start."""
+    errors = {name: sum(said.values()) for name, said in result["errors"].items()}
+    notes = sorted({text for said in result["errors"].values() for text in said})
+    if not result["requests"] or not result["seconds"]:
+        return Sample(errors={"none": 1, **errors}, note="; ".join(notes) or "no request was made")
     return Sample(
-        requests_per_s=requests / lasted_s if lasted_s > 0 else 0.0,
-        p50_ms=percentile(times, 0.50),
-        p99_ms=percentile(times, 0.99),
-        requests=requests,
-        errors={entry["name"]: entry["num_failures"] for entry in entries if entry["num_failures"]},
+        requests_per_s=result["requests"] / result["seconds"],
+        requests=result["requests"],
+        histogram=result["histogram"],
+        errors=errors,
+        note="; ".join(notes),
+        seconds=result["seconds"],
+        client_cpu=max(0.0, used_s - START_CPU_S) / result["seconds"],
+        counts=result["counts"],
+        series=result["series"],
+        hdr=result["hdr"],
     )
-
-
-def percentile(counts: Mapping[float, int], share: float) -> float:
-    """Return the smallest value that `share` of all counted values do not exceed."""
-    wanted = share * sum(counts.values())
-    seen = 0
-    for value in sorted(counts):
-        seen += counts[value]
-        if seen >= wanted:
-            return value
-    return 0.0

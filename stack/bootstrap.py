@@ -40,7 +40,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "psql": ("stack",),
     "backup": ("stack",),
     "restore": ("stack",),
-    "bench": ("stack", "load"),
+    "bench": ("stack", "load", "report"),
     "peers": ("peers",),
     "test": ("test",),
     "lock": ("lock",),

@@ -12,7 +12,7 @@ from stack.state import ROOT
 
 __all__ = ["lock"]
 
-GROUPS = ("build", "migrate", "examples", "stack", "load", "peers", "peers-source", "test", "lock")
+GROUPS = ("build", "migrate", "examples", "stack", "load", "report", "peers", "peers-source", "test", "lock")
 
 
 def lock(argv: Sequence[str]) -> int:

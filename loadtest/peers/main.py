@@ -6,7 +6,6 @@ import argparse
 import json
 import platform
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtest import machine, tools
+from loadtest import machine, provenance, tools
 from loadtest.peers import results
 from loadtest.peers.catalogue import OURS, PEERS, Peer, PeerError, select
 from loadtest.peers.scenarios import SCENARIOS, Measurement, Plan, Scenario
+from loadtest.provenance import ROOT, duration
 
 __all__ = ["main"]
 
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = ("minimal", "realistic")
 FORMAT = "pierhead-peers/1"
 BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
@@ -146,7 +145,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         "finished": None,
         "complete": False,
         "command": command(options),
-        "commit": commit(),
+        "commit": provenance.commit(),
         "settings": {"rounds": options.rounds, **settings_of(plan)},
         "placement": {
             "pinned": bool(plan.server_cores),
@@ -215,11 +214,6 @@ def said(scenario: Scenario, one: Mapping[str, Any]) -> str:
     return f"{one['value']:,.{scenario.digits}f} {scenario.unit}{cost}{bound}"
 
 
-def duration(seconds: float) -> str:
-    """Return a time as minutes and seconds."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02} min"
-
-
 def command(options: argparse.Namespace) -> str:
     """Return the line that repeats a run, whatever the defaults will be."""
     return shlex.join(
@@ -243,20 +237,6 @@ def settings_of(plan: Plan) -> dict[str, int]:
         "listeners": plan.listeners,
         "stream_bytes": plan.stream_bytes,
     }
-
-
-def commit() -> str:
-    """Return which commit this is, with a + if files were changed since; nothing outside of a repository."""
-    said = []
-    for command in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
-        try:
-            result = subprocess.run(
-                ["git", *command], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
-            )
-        except (OSError, subprocess.SubprocessError):
-            return ""
-        said.append(result.stdout.strip())
-    return said[0] + ("+" if said[1] else "")
 
 
 def write(path: Path | None, document: Mapping[str, Any]) -> Path:

@@ -16,12 +16,13 @@ __all__ = ["GOALS", "as_markdown", "as_text", "record", "summary"]
 GOALS: dict[str, dict[str, float]] = {
     "minimal": {"uvicorn": 2.0, "granian-rsgi": 1.3, "socketify": 1.0, "uvicorn-h11": 10, "nginx": 0.55},
     "realistic": {"uvicorn": 1.6, "granian-rsgi": 1.1, "socketify": 0.8, "uvicorn-h11": 9, "nginx": 0.45},
-    "latency": {"the best": 1.0},
     "download": {"uvicorn": 1.5},
     "upload": {"uvicorn": 1.5},
     "sse": {"uvicorn": 1.5},
     "websocket": {"uvicorn": 1.5},
 }
+MEMORY_GOAL_KIB = 4.0
+PIPELINE_GOAL = 2.0  # times as many as one by one
 DISTURBED = 0.1  # of the server's core, by other programs
 
 
@@ -202,7 +203,7 @@ def row_of(scenario: Scenario, line: Line, width: int) -> list[str]:
     elif line.ratio is None:
         cells.append(f"{line.goal:g}: ?")
     else:
-        cells.append(f"{line.goal:g}: {'met' if line.ratio.median >= line.goal else 'not met'}")
+        cells.append(f"{line.goal:g}: {met(line.ratio.median >= line.goal)}")
     if width > 4:
         cells.append(line.cpu_us.text(1) if line.cpu_us else "-")
         cells.append(
@@ -213,9 +214,43 @@ def row_of(scenario: Scenario, line: Line, width: int) -> list[str]:
     return cells
 
 
+def met(yes: bool) -> str:
+    """Return whether a goal is met, in words."""
+    return "met" if yes else "not met"
+
+
+def by_name(name: str) -> Scenario:
+    """Return a scenario."""
+    return next(scenario for scenario in SCENARIOS if scenario.name == name)
+
+
 def detail_remarks(document: Mapping[str, Any], scenario: Scenario) -> list[str]:
-    """Return what a scenario says beside its value: how the memory of streams grew."""
+    """Return what a scenario says beside its values: goals of our own, and how the memory of streams grew."""
     remarks = []
+    lines = {line.server: line for line in lines_of(document, scenario)}
+    ours = lines.get(OURS)
+    if ours is None or ours.value is None or ours.problem:
+        return []
+    mine = ours.value.median
+    if scenario.name == "idle":
+        remarks.append(f"{OURS}: the goal is at most {MEMORY_GOAL_KIB:g} KiB: {met(mine <= MEMORY_GOAL_KIB)}")
+    if scenario.name == "latency":
+        others = [
+            line.value.median
+            for line in lines.values()
+            if line.value and line is not ours and not line.problem
+        ]
+        if others:
+            best = min(others)
+            remarks.append(f"{OURS}: the goal is the best peer's {best:.2f} ms: {met(mine <= best)}")
+    if scenario.name == "pipelined":
+        one_by_one = {line.server: line for line in lines_of(document, by_name("minimal"))}.get(OURS)
+        if one_by_one and one_by_one.value and not one_by_one.problem:
+            times = mine / one_by_one.value.median
+            remarks.append(
+                f"{OURS}: {times:.2f} times as many as one by one; the goal is {PIPELINE_GOAL:g}:"
+                f" {met(times >= PIPELINE_GOAL)}"
+            )
     if scenario.name in ("download", "upload"):
         for server in document["servers"]:
             grown = [

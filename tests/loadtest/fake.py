@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,8 @@ from typing import Any
 
 
 class FakeStack(ThreadingHTTPServer):
-    """Users in memory. `fail_after`: 500 for every request after so many; `stale`: shows another user."""
+    """Users in memory. `fail_after`: 500 for every request after so many; `stale`: shows another user;
+    `pause_s`: what each answer takes."""
 
     daemon_threads = True
 
@@ -21,6 +23,7 @@ class FakeStack(ThreadingHTTPServer):
         self.users: dict[int, dict[str, Any]] = {}
         self.fail_after: int | None = None
         self.stale = False
+        self.pause_s = 0.0
         self.count = 0
         self.lock = threading.Lock()
 
@@ -66,6 +69,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status: int, data: object) -> None:
         self.server.count += 1
+        time.sleep(self.server.pause_s)
         if self.server.fail_after is not None and self.server.count > self.server.fail_after:
             status, data = 500, {"status": 500}
         content = b"" if data is None else json.dumps(data).encode()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from loadtest import bench, tools
+from loadtest import bench, results, tools
 from loadtest.tools import Sample
 from tests.loadtest.fake import FakeStack
 
-GOOD = Sample(1000.0, 1.0, 2.0, 1000)
+GOOD = Sample(1000.0, 1000, [[1000, 990], [2000, 10]], seconds=1.0, client_cpu=0.5)
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(url)
         return GOOD
 
-    def locust(file: Path, host: str, **options: Any) -> Sample:
+    def locust(files: Sequence[Path], host: str, **options: Any) -> Sample:
         seen.append(host)
         return GOOD
 
@@ -44,15 +46,24 @@ def status(stack: FakeStack, *names: str) -> dict[str, dict[str, Any]]:
 HOSTS = ("127.0.0.1", "localhost")  # two names for one server, to tell the targets apart
 
 
+def document_in(folder: Path) -> dict[str, Any]:
+    """The one report below a folder, which obeys the published schema."""
+    [path] = folder.glob("bench-*/report.json")
+    document: dict[str, Any] = json.loads(path.read_text())
+    jsonschema.validate(document, json.loads(results.SCHEMA.read_text()))
+    return document
+
+
 def test_targets_take_turns_and_each_round_another_begins(
     stack: FakeStack, runs: list[str], tmp_path: Path
 ) -> None:
-    argv = ["--rounds", "2", "--scenarios", "index,simple", "--output", str(tmp_path)]
+    argv = ["--rounds", "2", "--scenarios", "plaintext,crud", "--output", str(tmp_path)]
     assert bench.main(argv, status(stack, "app", "caddy")) == 0
     direct, caddy = stack.url, stack.url.replace("127.0.0.1", "localhost")
     assert runs == [
-        f"{direct}/", f"{caddy}/", f"{direct}/simple", f"{caddy}/simple",
-        f"{caddy}/", f"{direct}/", f"{caddy}/simple", f"{direct}/simple",
+        f"{direct}/", f"{caddy}/",  # warm-up
+        f"{direct}/simple", f"{caddy}/simple", f"{direct}/", f"{caddy}/",
+        f"{caddy}/simple", f"{direct}/simple", f"{caddy}/", f"{direct}/",
     ]  # fmt: skip
 
 
@@ -62,25 +73,70 @@ def test_the_table_is_printed_and_the_report_written(
     assert bench.main(["--quick", "--output", str(tmp_path)], status(stack, "app", "caddy")) == 0
     output = capsys.readouterr().out
     assert "right answers from caddy" in output
-    assert "8 measurements of 2 s" in output
-    assert "requests/s (min-max)" in output
-    [path] = tmp_path.glob("bench-*.json")
-    document = json.loads(path.read_text())
+    assert "10 measurements of 2 s, about 0:42 min in all" in output
+    assert "[10/10] round 1: read caddy (wrk): 1,000 requests/s; 0:00 min left" in output
+    document = document_in(tmp_path)
     assert document["complete"] is True
-    assert document["versions"]["wrk"] == "wrk 1"
-    assert len(document["results"]) == 8
-    assert str(path) in output
+    assert document["provenance"]["versions"]["wrk"] == "wrk 1"
+    assert len(document["results"]) == len(document["runs"]) == 10
+    assert document["command"].startswith("./kit bench --rounds 1 --duration 2 ")
+    [page] = tmp_path.glob("bench-*/report.md")
+    assert "| plaintext | caddy | 1,000 | 1.00 | 1.00 |" in page.read_text()
+    assert str(page) in output
+
+
+def test_a_report_is_made_again_without_measuring(
+    stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.main(["--quick", "--output", str(tmp_path)], status(stack, "app"))
+    [page] = tmp_path.glob("bench-*/report.md")
+    before = page.read_text()
+    page.unlink()
+    runs.clear()
+    assert bench.main(["--render", str(page.with_name("report.json"))], {}) == 0
+    assert page.read_text() == before
+    assert runs == []
+
+
+def test_a_file_that_is_no_report_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "x.json"
+    assert bench.main(["--render", str(file)], {}) == 1
+    file.write_text("{}")
+    assert bench.main(["--render", str(file)], {}) == 1
+    said = capsys.readouterr().err
+    assert "cannot read" in said
+    assert "is no report of ./kit bench" in said
 
 
 def test_a_run_with_errors_has_no_number_and_fails(
     stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(tools, "run_wrk", lambda url, **options: Sample(9999, 1, 1, 50, {"status": 7}))
+    wrong = Sample(9999, 50, [[1, 50]], {"status": 7}, seconds=1)
+    monkeypatch.setattr(tools, "run_wrk", lambda url, **options: wrong)
     assert bench.main(["--quick", "--tool", "wrk", "--output", str(tmp_path)], status(stack, "app")) == 1
     output = capsys.readouterr().out
     assert "9,999" not in output
-    assert "index direct: status 7" in output
+    assert "plaintext direct: errors: status 7" in output
+
+
+def test_a_load_generator_at_its_limit_makes_a_run_invalid(
+    stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    busy = Sample(1000.0, 1000, [[1000, 1000]], seconds=1.0, client_cpu=0.97)
+    monkeypatch.setattr(tools, "run_wrk", lambda url, **options: busy)
+    argv = ["--quick", "--scenarios", "plaintext", "--output", str(tmp_path)]
+    assert bench.main(argv, status(stack, "app")) == 1
+    assert "the load generator used 97% of a core, more than 90%" in capsys.readouterr().out
+
+
+def test_a_rate_that_was_not_reached_makes_a_run_invalid(
+    stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--quick", "--scenarios", "crud", "--rate", "2000", "--output", str(tmp_path)]
+    assert bench.main(argv, status(stack, "app")) == 1
+    assert "only 1000 of 2000 requests a second were made" in capsys.readouterr().out
 
 
 def test_wrong_answers_stop_the_run_before_it_starts(
@@ -88,7 +144,7 @@ def test_wrong_answers_stop_the_run_before_it_starts(
 ) -> None:
     stack.stale = True
     assert bench.main([], status(stack, "app")) == 1
-    assert "not the right 200; numbers for wrong answers would mean nothing" in capsys.readouterr().err
+    assert "numbers for wrong answers would mean nothing" in capsys.readouterr().err
     assert runs == []
 
 
@@ -123,13 +179,14 @@ def test_an_interrupted_run_reports_what_it_has(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tools, "run_locust", interrupted)
-    argv = ["--quick", "--scenarios", "index,simple", "--output", str(tmp_path)]
+    argv = ["--quick", "--scenarios", "plaintext,crud", "--output", str(tmp_path)]
     assert bench.main(argv, status(stack, "app")) == 130
     output = capsys.readouterr().out
-    assert "1,000" in output
+    assert "Interrupted; this is what was measured" in output
     assert "not run" in output
-    [path] = tmp_path.glob("bench-*.json")
-    assert json.loads(path.read_text())["complete"] is False
+    document = document_in(tmp_path)
+    assert document["complete"] is False
+    assert document["runs"] == []
     assert stack.users == {}
 
 
@@ -149,8 +206,8 @@ def test_a_report_that_cannot_be_written_fails_after_the_table(
     [
         (["--rounds", "0"], "'0' is not a whole number from 1 to 20"),
         (["--duration", "1.5"], "'1.5' is not a whole number from 1 to 60"),
-        (["--scenarios", "reed"], "no scenario reed; there are: index, read, simple, database"),
-        (["--scenarios", "index", "--tool", "locust"], "none of these scenarios is for locust"),
+        (["--scenarios", "reed"], "no scenario reed; there are: crud, database, page, plaintext, read"),
+        (["--scenarios", "plaintext", "--tool", "locust"], "none of these scenarios is for locust"),
         (["--fast"], "unrecognized arguments: --fast"),
     ],
 )

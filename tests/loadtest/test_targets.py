@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from loadtest.targets import Target, TargetError, chosen, fetch, probe_record, verify
+from loadtest.targets import Target, TargetError, chosen, fetch, probe_record
 from tests.loadtest.fake import FakeStack
 
 STATUS = {
@@ -56,22 +56,10 @@ def test_a_dead_target_is_named() -> None:
         fetch(Target("nginx", url), "GET", "/")
 
 
-def test_right_answers_pass_and_the_record_goes_away(stack: FakeStack) -> None:
-    target = Target("direct", stack.url)
-    with probe_record(target) as record:
-        verify(target, record)
+def test_the_record_goes_away(stack: FakeStack) -> None:
+    with probe_record(Target("direct", stack.url)) as record:
         assert list(stack.users) == [record["id"]]
     assert stack.users == {}
-
-
-def test_a_wrong_answer_is_shown(stack: FakeStack) -> None:
-    target = Target("caddy", stack.url)
-    with probe_record(target) as record:
-        stack.stale = True
-        with pytest.raises(
-            TargetError, match=r"caddy .*GET /simple/users/1 gave 200 .*Old.* not the right 200"
-        ):
-            verify(target, record)
 
 
 def test_a_target_that_cannot_write_is_refused(stack: FakeStack) -> None:

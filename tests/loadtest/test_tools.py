@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from loadtest.tools import Sample, last_json, missing, percentile, run_locust, run_wrk, summarise, version
+from loadtest.tools import last_json, missing, run_locust, run_wrk, summarise, version
 from tests.loadtest.fake import FakeStack
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "simple" / "load.py"
@@ -24,6 +25,12 @@ def test_wrk_counts_requests_and_latencies(stack: FakeStack) -> None:
     assert sample.requests > 10
     assert 0 < sample.p50_ms <= sample.p99_ms
     assert sample.requests_per_s == pytest.approx(sample.requests, rel=0.5)
+    values = [value for value, _ in sample.histogram]
+    assert values == sorted(set(values))
+    # wrk adds the requests that it would have sent, had it not waited for an answer
+    assert sum(count for _, count in sample.histogram) >= sample.requests
+    assert sample.client_cpu > 0
+    assert sample.bytes > 0
 
 
 @pytest.mark.wrk
@@ -44,7 +51,7 @@ def test_wrk_without_a_server_is_an_error() -> None:
 
 
 def test_locust_runs_the_example_and_cleans_up(stack: FakeStack) -> None:
-    sample = run_locust(EXAMPLE, stack.url + "/simple", duration_s=1, users=2)
+    sample = run_locust([EXAMPLE], stack.url + "/simple", duration_s=1, users=2)
     assert sample.valid, sample
     assert sample.requests > 10
     assert 0 <= sample.p50_ms <= sample.p99_ms < 1000
@@ -53,14 +60,14 @@ def test_locust_runs_the_example_and_cleans_up(stack: FakeStack) -> None:
 
 def test_locust_fails_on_a_right_status_with_wrong_content(stack: FakeStack) -> None:
     stack.stale = True
-    sample = run_locust(EXAMPLE, stack.url + "/simple", duration_s=1, users=1)
+    sample = run_locust([EXAMPLE], stack.url + "/simple", duration_s=1, users=1)
     assert sample.errors["GET /users/ID"] > 0
 
 
 def test_locust_with_a_broken_file_is_an_error(tmp_path: Path) -> None:
     broken = tmp_path / "load.py"
     broken.write_text("no python\n")
-    sample = run_locust(broken, "http://127.0.0.1:9", duration_s=1, users=1)
+    sample = run_locust([broken], "http://127.0.0.1:9", duration_s=1, users=1)
     assert sample.errors == {"tool": 1}
     assert "SyntaxError" in sample.note
 
@@ -79,23 +86,42 @@ def test_versions_are_one_line() -> None:
     assert version("locust").startswith("locust ")
 
 
-def test_statistics_of_several_requests_become_one_sample() -> None:
-    entries = [
-        {"name": "a", "num_requests": 3, "num_failures": 0, "start_time": 10.0,
-         "last_request_timestamp": 12.0, "response_times": {"1.0": 2, "5.0": 1}},
-        {"name": "b", "num_requests": 1, "num_failures": 1, "start_time": 10.5,
-         "last_request_timestamp": 11.0, "response_times": {"9": 1}},
-    ]  # fmt: skip
-    assert summarise(entries) == Sample(2.0, 1.0, 9.0, 4, {"b": 1})
+def result(**more: Any) -> dict[str, Any]:
+    """What locust_lab.py writes."""
+    return {
+        "requests": 4, "seconds": 2.0, "counts": {"a": 3, "b": 1}, "errors": {}, "series": [[0, 4, 0]],
+        "histogram": [[1000, 3], [9000, 1]], "hdr": "HIST", **more,
+    }  # fmt: skip
+
+
+def test_results_of_locust_become_a_sample() -> None:
+    sample = summarise(result(), used_s=1.5)
+    assert sample.valid
+    assert (sample.requests_per_s, sample.p50_ms, sample.p99_ms) == (2.0, 1.0, 9.0)
+    assert sample.client_cpu == 0.25  # starting locust is no part of the run
+
+
+def test_failures_are_counted_by_request_and_their_reasons_noted() -> None:
+    sample = summarise(result(errors={"GET /": {"wrong": 2, "late": 1}}), used_s=0)
+    assert sample.errors == {"GET /": 3}
+    assert sample.note == "late; wrong"
 
 
 def test_no_requests_is_an_error() -> None:
-    assert not summarise([]).valid
+    sample = summarise(result(requests=0, errors={"POST /": {"refused": 5}}), used_s=0)
+    assert sample.errors == {"none": 1, "POST /": 5}
+    assert sample.note == "refused"
 
 
-@pytest.mark.parametrize(("share", "value"), [(0.01, 1), (0.5, 1), (0.51, 2), (0.99, 3), (1.0, 3)])
-def test_percentiles_of_counted_values(share: float, value: float) -> None:
-    assert percentile({3.0: 1, 1.0: 5, 2.0: 4}, share) == value
+def test_locust_keeps_a_rate_and_counts_from_when_a_request_was_due(stack: FakeStack) -> None:
+    sample = run_locust([EXAMPLE], stack.url + "/simple", duration_s=2, users=2, rate=20)
+    assert sample.valid, sample
+    assert 10 <= sample.requests_per_s <= 30
+    assert sum(sample.counts.values()) == sample.requests == sum(entry[1] for entry in sample.series)
+    assert sum(count for _, count in sample.histogram) == sample.requests
+    stack.pause_s = 0.2  # 5 requests a second from each user are possible, and 10 are due
+    slow = run_locust([EXAMPLE], stack.url + "/simple", duration_s=2, users=2, rate=20)
+    assert slow.p99_ms > 400, slow.p99_ms  # a request took 200 ms, and waited for those before it
 
 
 def test_output_without_json_is_none() -> None:

@@ -119,3 +119,16 @@ def test_the_summary_has_the_same_figures_for_programs() -> None:
     assert figures["value"] == {"median": 100.0, "least": 100.0, "most": 100.0}
     assert figures["ratio"]["median"] == 2.0
     assert figures["problem"] == ""
+
+
+def test_goals_that_are_no_ratios_are_said_below_the_table() -> None:
+    text = results.as_text(document("idle", {"pierhead": [good(5.0)]}))
+    assert "pierhead: the goal is at most 4 KiB: not met" in text
+    text = results.as_text(document("latency", {"pierhead": [good(2.0)], "nginx": [good(2.5)]}))
+    assert "pierhead: the goal is the best peer's 2.50 ms: met" in text
+
+
+def test_pipelining_is_compared_with_our_own_requests_one_by_one() -> None:
+    both = document("pipelined", {"pierhead": [good(300.0)]})
+    both["measurements"] += document("minimal", {"pierhead": [good(100.0)]})["measurements"]
+    assert "pierhead: 3.00 times as many as one by one; the goal is 2: met" in results.as_text(both)

@@ -1,0 +1,118 @@
+"""A locust file without users, loaded beside one: it keeps the rate, ends the run and says what it measured.
+
+locust rounds times before it counts them; here they go into an HdrHistogram of three digits. With LAB_RATE
+(requests a second of all users together) each user has a schedule, and the time of a request is counted from
+when it was due: a target that stands still is charged for all that was due meanwhile. The results go to
+LAB_RESULTS. Counting begins when the last user has started and ends LAB_SECONDS later; failures count always.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust import events
+from locust.env import Environment
+
+HIGHEST_US = 60_000_000
+DIGITS = 3
+
+
+class Recorder:
+    """Counts requests, times and failures."""
+
+    def __init__(self) -> None:
+        histogram = importlib.import_module("hdrh.histogram").HdrHistogram
+        self.all = histogram(1, HIGHEST_US, DIGITS)
+        self.counts: dict[str, int] = {}
+        self.errors: dict[str, dict[str, int]] = {}
+        self.seconds: dict[int, list[int]] = {}  # second of the run -> [requests, failures]
+        self.began = 0.0
+        self.ended = 0.0
+
+    def record(
+        self, name: str, response_time: float, exception: object, context: dict[str, Any], start_time: float
+    ) -> None:
+        """Take one request: its time in ms, and since when it was due if it was scheduled."""
+        if exception:
+            said = self.errors.setdefault(name, {})
+            said[str(exception)[:200]] = said.get(str(exception)[:200], 0) + 1
+        if not self.began or self.ended:
+            return
+        late_s = max(0.0, start_time - context["due"]) if "due" in context else 0.0
+        self.all.record_value(min(max(int(response_time * 1000 + late_s * 1e6), 1), HIGHEST_US))
+        self.counts[name] = self.counts.get(name, 0) + 1
+        second = self.seconds.setdefault(int(time.monotonic() - self.began), [0, 0])
+        second[0] += 1
+        second[1] += bool(exception)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all that was counted."""
+        return {
+            "requests": sum(self.counts.values()),
+            "seconds": (self.ended or time.monotonic()) - self.began if self.began else 0.0,
+            "counts": self.counts,
+            "errors": self.errors,
+            "series": [[second, *counts] for second, counts in sorted(self.seconds.items())],
+            "histogram": [
+                [item.value_iterated_to, item.count_added_in_this_iter_step]
+                for item in self.all.get_recorded_iterator()
+            ],
+            "hdr": self.all.encode().decode("ascii"),
+        }
+
+
+@events.init.add_listener
+def prepare(environment: Environment, **_: object) -> None:
+    """Give the users their schedule, and wait for them."""
+    recorder = Recorder()
+    rate = float(os.environ.get("LAB_RATE") or 0)
+    if rate:
+        for user_class in environment.user_classes:
+            schedule(user_class, environment, rate)
+
+    @environment.events.request.add_listener
+    def request(
+        name: str, response_time: float, exception: object, context: Any, start_time: float, **_: object
+    ) -> None:
+        recorder.record(name, response_time, exception, context or {}, start_time)
+
+    @environment.events.spawning_complete.add_listener
+    def measure(**_: object) -> None:
+        recorder.began = time.monotonic()
+        gevent.spawn_later(float(os.environ["LAB_SECONDS"]), end)
+
+    def end() -> None:
+        recorder.ended = time.monotonic()
+        assert environment.runner
+        environment.runner.quit()
+
+    @environment.events.quit.add_listener
+    def write(**_: object) -> None:
+        Path(os.environ["LAB_RESULTS"]).write_text(json.dumps(recorder.as_json()), encoding="utf-8")
+
+
+def schedule(user_class: Any, environment: Environment, rate: float) -> None:
+    """Have the users of a class begin a task at times that are fixed beforehand."""
+    context = user_class.context
+
+    def wait_time(user: Any) -> float:
+        assert environment.runner
+        interval = max(environment.runner.target_user_count, 1) / rate
+        now = time.time()
+        due = getattr(user, "due", None)
+        user.due = now + random.random() * interval if due is None else due + interval  # noqa: S311 - spreads them
+        return max(0.0, user.due - now)
+
+    def scheduled_context(user: Any) -> dict[str, Any]:
+        due = getattr(user, "due", None)
+        return {**context(user), **({} if due is None else {"due": due})}
+
+    user_class.wait_time = wait_time
+    user_class.context = scheduled_context

@@ -1,0 +1,159 @@
+"""Scenarios: one file of loadtest/scenarios/ each, read and checked; README.md says what is in them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtest.targets import Target, TargetError, fetch
+
+__all__ = ["FOLDER", "Check", "Scenario", "ScenarioError", "load", "load_all"]
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "loadtest" / "scenarios"
+TOOLS = ("wrk", "locust")
+KEYS: dict[str, type] = {
+    "title": str,
+    "about": str,
+    "tool": str,
+    "path": str,
+    "files": list,
+    "script": str,
+    "default": bool,
+    "verify": list,
+}
+NEEDED = ("title", "tool", "path", "verify")
+CHECK_KEYS: dict[str, type] = {"path": str, "status": int, "has": dict}
+
+
+class ScenarioError(Exception):
+    """A scenario file that is wrong; the message names the file, the key and the fix."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One GET and what its answer must be: the status, and JSON that has (at least) this."""
+
+    path: str
+    status: int
+    has: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of load. In paths, `{id}` and the like stand for the fields of a user that exists.
+
+    `path` is what wrk requests, or the prefix under which locust's `files` find their example.
+    """
+
+    name: str
+    title: str
+    about: str
+    tool: str
+    path: str
+    verify: Sequence[Check]
+    files: Sequence[Path] = ()
+    script: Path | None = None
+    default: bool = True
+
+    def prove(self, target: Target, record: Mapping[str, Any]) -> None:
+        """Raise TargetError unless the target answers rightly."""
+        for check in self.verify:
+            path = filled(check.path, record)
+            status, data = fetch(target, "GET", path)
+            if status != check.status or not has(data, fill(check.has, record)):
+                raise TargetError(
+                    f"{target.name} ({target.url}): GET {path} gave {status} {json.dumps(data)[:200]}, not"
+                    f" {check.status} with {json.dumps(fill(check.has, record))};"
+                    " numbers for wrong answers would mean nothing"
+                )
+
+
+def load_all(folder: Path = FOLDER) -> dict[str, Scenario]:
+    """Return all scenarios of a folder by name. Raises ScenarioError."""
+    return {path.stem: load(path) for path in sorted(folder.glob("*.toml"))}
+
+
+def load(path: Path) -> Scenario:
+    """Read one scenario. Raises ScenarioError."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ScenarioError(f"{path}: {error}") from error
+    check_keys(path, data, KEYS, NEEDED)
+    if data["tool"] not in TOOLS:
+        raise ScenarioError(f"{path}: tool is {data['tool']!r}; it must be {' or '.join(TOOLS)}")
+    if not data["path"].startswith("/"):
+        raise ScenarioError(f"{path}: path {data['path']!r} must begin with /")
+    if (data["tool"] == "locust") != bool(data.get("files")):
+        raise ScenarioError(f"{path}: a scenario for locust needs files, one for wrk has none")
+    files = tuple(ROOT / name for name in data.get("files", ()))
+    script = ROOT / data["script"] if "script" in data else None
+    for file in (*files, *([script] if script else [])):
+        if not file.is_file():
+            raise ScenarioError(f"{path}: there is no {file.relative_to(ROOT)} in the repository")
+    if not data["verify"]:
+        raise ScenarioError(f"{path}: it needs at least one [[verify]], or a wrong answer would be measured")
+    checks = []
+    for check in data["verify"]:
+        check_keys(path, check, CHECK_KEYS, ("path", "status"), "verify.")
+        checks.append(Check(check["path"], check["status"], check.get("has", {})))
+    return Scenario(
+        name=path.stem,
+        title=data["title"],
+        about=data.get("about", ""),
+        tool=data["tool"],
+        path=data["path"],
+        verify=checks,
+        files=files,
+        script=script,
+        default=data.get("default", True),
+    )
+
+
+def check_keys(
+    path: Path, data: Mapping[str, Any], keys: Mapping[str, type], needed: Sequence[str], prefix: str = ""
+) -> None:
+    """Raise ScenarioError for keys that are unknown, missing or of another type."""
+    for key, value in data.items():
+        if key not in keys:
+            raise ScenarioError(f"{path}: unknown key {prefix}{key}; there are: {', '.join(keys)}")
+        if not isinstance(value, keys[key]):
+            raise ScenarioError(f"{path}: {prefix}{key} is {value!r}, which is no {keys[key].__name__}")
+    if missing := [key for key in needed if key not in data]:
+        raise ScenarioError(f"{path}: {prefix}{missing[0]} is missing")
+
+
+def has(data: object, wanted: object) -> bool:
+    """Tell whether JSON contains what is wanted: objects at least these members, an empty list any list."""
+    if isinstance(wanted, Mapping):
+        return isinstance(data, Mapping) and all(
+            key in data and has(data[key], value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(data, list) and (not wanted or data == wanted)
+    return type(data) is type(wanted) and data == wanted
+
+
+def filled(text: str, record: Mapping[str, Any]) -> str:
+    """Return a text with the fields of a record in the place of their names in braces."""
+    for name, value in record.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
+
+
+def fill(wanted: Any, record: Mapping[str, Any]) -> Any:
+    """Do the same in JSON, where a text that is nothing but a name becomes the field itself, of its type."""
+    if isinstance(wanted, Mapping):
+        return {key: fill(value, record) for key, value in wanted.items()}
+    if isinstance(wanted, list):
+        return [fill(value, record) for value in wanted]
+    if isinstance(wanted, str):
+        if wanted.startswith("{") and wanted[1:-1] in record:
+            return record[wanted[1:-1]]
+        return filled(wanted, record)
+    return wanted

@@ -1,6 +1,6 @@
 """The stack's application: every example under its own prefix, and three routes to look at proxies with.
 
-Run `pierhead run stack:app --app-dir examples` (examples/database needs DATABASE_URL).
+Run `pierhead run stack:app --app-dir examples` (some examples need DATABASE_URL).
 
 Each example is mounted as it stands and can be run, read and copied alone. A prefix reaches an example
 only as `request.root_path`, which `request.url_for_path` puts in front of every link.
@@ -16,10 +16,15 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import database.app
+import hexagonal.app
 import simple.app
 from pierhead import App, HTTPError, Request, Response, WebSocket
 
-EXAMPLES = {"simple": simple.app.app, "database": database.app.app}
+EXAMPLES = {
+    "simple": simple.app.app,
+    "database": database.app.app,
+    "hexagonal": hexagonal.app.app,
+}
 PRIVATE = {"authorization", "proxy-authorization", "cookie"}
 SSE_MAX_EVENTS = 1000
 SSE_MAX_S = 60.0

@@ -18,7 +18,9 @@ def stack_app(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     for name in [name for name in sys.modules if name.partition(".")[0] == "stack"]:
         monkeypatch.delitem(sys.modules, name)  # the kit's package has the same name; comes back afterwards
-    before = set(sys.modules)
+    before, path = set(sys.modules), list(sys.path)
     yield importlib.import_module("stack").app
-    for name in {"stack", "simple", "simple.app", "database", "database.app"} - before:
-        sys.modules.pop(name, None)
+    sys.path[:] = path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(EXAMPLES)):
+            del sys.modules[name]

@@ -30,6 +30,13 @@ def test_simple(tmp_path: Path, env: dict[str, str]) -> None:
     assert (folder / "simple.db").exists()
 
 
+def test_hexagonal(tmp_path: Path, env: dict[str, str], postgres: Postgres) -> None:
+    with psycopg.connect(postgres.url("postgres")) as connection:  # the README shows the ids of fresh tables
+        connection.execute("TRUNCATE hexagonal.users, hexagonal.products RESTART IDENTITY CASCADE")
+    folder = shutil.copytree(EXAMPLES / "hexagonal", tmp_path / "hexagonal")
+    assert len(run_readme(folder / "README.md", cwd=folder, env=env | {"DATABASE_URL": postgres.url()})) > 10
+
+
 def test_database(tmp_path: Path, env: dict[str, str], postgres: Postgres) -> None:
     with psycopg.connect(postgres.url("postgres")) as connection:  # the README shows the ids of a fresh table
         connection.execute("TRUNCATE database.products RESTART IDENTITY")

@@ -13,6 +13,7 @@ import pytest
 
 from pierhead import App
 from pierhead.testing import Client
+from tests.examples.conftest import EXAMPLES
 
 
 @pytest.fixture
@@ -24,17 +25,20 @@ def client(stack_app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
 
 
 def test_the_index_lists_the_examples(client: Client) -> None:
-    assert client.get("/").json()["examples"] == {"simple": "/simple/", "database": "/database/"}
+    examples = {path.parent.name for path in EXAMPLES.glob("*/app.py")}
+    assert client.get("/").json()["examples"] == {name: f"/{name}/" for name in examples}
 
 
 def test_each_example_is_at_its_prefix(client: Client) -> None:
     assert client.get("/simple/").json() == {"example": "simple", "users": "/simple/users"}
     assert client.get("/database/").json() == {"example": "database", "products": "/database/products"}
+    assert client.get("/hexagonal/").json()["login"] == "/hexagonal/login"
 
 
 def test_examples_without_their_database_are_503_and_the_rest_works(client: Client) -> None:
     assert client.get("/simple/users").status == 503
     assert client.get("/database/products").status == 503
+    assert client.get("/hexagonal/products").status == 503
     assert client.get("/").status == 200
 
 

@@ -152,9 +152,9 @@ class Pierhead:
         """Have all requests for /slow and /block finish."""
         (self.folder / "go").touch()
 
-    def get(self, target: str = "/") -> tuple[int, bytes]:
+    def get(self, target: str = "/", timeout: float = 10.0) -> tuple[int, bytes]:
         """Send one request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request("GET", target)
             response = connection.getresponse()

@@ -6,15 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from pierhead.board import Board, Cell
 from pierhead.config import Settings
 from pierhead.supervisor import process
+from pierhead.supervisor.backoff import Backoff
 from pierhead.supervisor.channel import Channel
 from pierhead.supervisor.pidfile import PidFile, PidFileError
 from pierhead.supervisor.reactor import Reactor
+from pierhead.supervisor.vigil import Vigil
 from pierhead.supervisor.watch import Watcher
 
 
@@ -146,3 +150,38 @@ def test_root_becomes_the_user_it_is_told() -> None:
         "assert os.getuid() != 0 and os.getgid() != 0 and os.umask(0) == 0o077\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+def test_a_backoff_excuses_some_failures_and_then_takes_longer_each_time() -> None:
+    backoff = Backoff(free=2)
+    assert [backoff.failed(now) for now in (1.0, 2.0, 3.0, 4.0, 6.0)] == [0.0, 0.0, 1.0, 2.0, 4.0]
+    assert backoff.failed(1000.0) == 0.0, "long ago"
+    backoff = Backoff()
+    assert [backoff.failed(0.0) for _ in range(7)] == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    backoff.recovered()
+    assert backoff.failed(0.0) == 1.0
+
+
+def test_a_watcher_that_was_late_itself_gives_everybody_another_chance() -> None:
+    row = Board().row(1, 1)
+    vigil = Vigil(Settings(hang_timeout_s=1.0), interval_s=0.1)
+    row.cells[Cell.BEAT_NS] = time.monotonic_ns() - 5_000_000_000
+    assert "blocked for 5.0 s" in vigil.hangs(os.getpid(), row)
+    vigil._now_ns -= 2_000_000_000  # as if it had looked last two seconds ago
+    vigil.look()
+    assert vigil.hangs(os.getpid(), row) == ""
+
+
+def test_a_worker_is_due_at_its_limits_and_not_before() -> None:
+    row = Board().row(1, 1)
+    row.cells[Cell.BORN_NS] = time.monotonic_ns()
+    vigil = Vigil(Settings(max_requests=100, max_worker_age_s=50, max_worker_memory_bytes=1 << 40))
+    row.cells[Cell.WORK] = 109
+    assert vigil.is_due(os.getpid(), row, jitter=1.0) == ""
+    assert "109 requests (max_requests)" in vigil.is_due(os.getpid(), row, jitter=0.5)
+    row.cells[Cell.WORK] = 0
+    row.cells[Cell.BORN_NS] -= 52_000_000_000
+    assert vigil.is_due(os.getpid(), row, jitter=1.0) == ""
+    assert "52 s old (max_worker_age_s)" in vigil.is_due(os.getpid(), row, jitter=0.0)
+    greedy = Vigil(Settings(max_worker_memory_bytes=1 << 20))
+    assert "of memory (max_worker_memory_bytes)" in greedy.is_due(os.getpid(), row, jitter=0.0)

@@ -34,7 +34,7 @@ def test_a_worker_that_exits_is_named_with_its_code(tmp_path: Path) -> None:
     with Pierhead(tmp_path) as server:
         with pytest.raises((OSError, http.client.HTTPException)):
             server.get("/exit/7")
-        server.wait_for_log("exited with code 7; replacing it")
+        server.wait_for_log("exited with code 7 (begun last: GET /exit/7); replacing it")
         eventually(lambda: len(server.workers()) == 2, "a replacement")
         assert server.get()[0] == 200
 

@@ -105,6 +105,20 @@ class Settings:
     drain_timeout_s: float = _knob(
         30.0, Kind.DURATION, "for requests in progress to finish when a worker is stopped or replaced"
     )
+    hang_timeout_s: float = _knob(
+        30.0,
+        Kind.DURATION,
+        "a worker's event loop may be blocked, or the worker stopped, until it is replaced",
+        zero="for ever",
+    )
+    max_requests: int = _knob(0, Kind.COUNT, "a worker answers until it is replaced", zero="no limit")
+    max_worker_age_s: float = _knob(0, Kind.DURATION, "a worker lives until it is replaced", zero="no limit")
+    max_worker_memory_bytes: int = _knob(
+        0, Kind.SIZE, "resident in a worker until it is replaced", zero="no limit"
+    )
+    limit_jitter_percent: int = _knob(
+        10, Kind.COUNT, "by which max_requests and max_worker_age_s differ at most between workers"
+    )
     pid_file: str | None = _knob(None, Kind.TEXT, "file to write the master's process id to", optional=True)
     user: str | None = _knob(
         None, Kind.TEXT, "user to run the application as, when started as root", optional=True

@@ -13,13 +13,16 @@ import time
 from pathlib import Path
 
 import pierhead
+from pierhead.board import BLOCKS, BOARD_BYTES, Board, Cell, State
 from pierhead.config import Settings
 from pierhead.log import configure
+from pierhead.scratch import scratch_file
 from pierhead.supervisor.channel import Channel
 from pierhead.supervisor.listeners import BindError, Listener, bind, listener_url, unlink
 from pierhead.supervisor.pidfile import PidFile, PidFileError
 from pierhead.supervisor.process import describe_exit, reap
 from pierhead.supervisor.reactor import Reactor
+from pierhead.supervisor.vigil import Vigil
 from pierhead.supervisor.watch import Watcher
 
 __all__ = ["Master"]
@@ -30,6 +33,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal
 _STOP = frozenset({signal.SIGTERM, signal.SIGINT})
 _RELOAD = frozenset({signal.SIGHUP, signal.SIGUSR1})
 _WATCH_S = 0.5
+_LOOK_S = 2.0
 _KILL_GRACE_S = 6.0
 _CANNOT_BIND = 4
 
@@ -50,6 +54,8 @@ class _Generation:
     channel: Channel
     deadline: float
     """When it must be ready; then, once it leaves, when it must be gone."""
+    block: int
+    """Of the board: its rows and its workers'."""
     ready: bool = False
     leaving: bool = False
     failed: bool = False
@@ -61,6 +67,8 @@ class Master:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._sockets: list[Listener] = []
+        self._board_fd = scratch_file("pierhead-board", BOARD_BYTES)
+        self._board = Board(self._board_fd)
         self._generations: list[_Generation] = []
         self._count = 0
         self._stopping = False
@@ -68,6 +76,7 @@ class Master:
         self._restart_at = 0.0
         self._restarts = 0
         self._code = 0
+        self._vigil = Vigil(settings, interval_s=_LOOK_S)
         self._watcher: Watcher | None = None
         self._pid_file: PidFile | None = None
 
@@ -107,6 +116,7 @@ class Master:
         for channel in channels:
             self._hear(channel)
         self._bury()
+        self._vigil.look()
         self._enforce_deadlines()
         if self._watcher is not None and not self._stopping:
             changed = self._watcher.changed()
@@ -115,7 +125,7 @@ class Master:
 
     def _seconds_to_wait(self) -> float:
         now = time.monotonic()
-        seconds = _WATCH_S if self._watcher is not None else 60.0
+        seconds = _WATCH_S if self._watcher is not None else _LOOK_S
         deadlines = [generation.deadline for generation in self._generations if not generation.ready]
         deadlines += [generation.deadline for generation in self._generations if generation.leaving]
         if self._restart_at:
@@ -126,6 +136,13 @@ class Master:
 
     def _start_generation(self) -> None:
         self._restart_at = 0.0
+        taken = {generation.block for generation in self._generations}
+        # Round robin: workers that outlive a generation which was killed may write to its rows for a while.
+        blocks = (1 + (self._count + i) % (BLOCKS - 1) for i in range(BLOCKS - 1))
+        block = next((block for block in blocks if block not in taken), 0)
+        if not block:
+            logger.error("cannot reload: %d generations are still draining", len(taken))
+            return
         self._count += 1
         ours, theirs = Channel.pair()
         fds = [bound.fileno() for bound in self._sockets]
@@ -138,14 +155,20 @@ class Master:
                 str(Path(pierhead.__file__).parent.parent),
                 str(theirs.fileno()),
             ],
-            pass_fds=[*fds, theirs.fileno()],
+            pass_fds=[*fds, self._board_fd, theirs.fileno()],
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C in a terminal reaches the master alone
         )
         theirs.close()
-        ours.send(settings=dataclasses.asdict(self._settings), listeners=fds)
+        cells = self._board.row(block, 0).cells
+        cells[Cell.PID] = process.pid
+        cells[Cell.BORN_NS] = cells[Cell.BEAT_NS] = time.monotonic_ns()
+        cells[Cell.STATE] = State.STARTING
+        ours.send(
+            settings=dataclasses.asdict(self._settings), listeners=fds, board=self._board_fd, block=block
+        )
         deadline = time.monotonic() + (self._settings.start_timeout_s or 1e9) + 5.0
-        self._generations.append(_Generation(self._count, process, ours, deadline))
+        self._generations.append(_Generation(self._count, process, ours, deadline, block))
         self._reactor.add(ours)
 
     def _hear(self, channel: Channel) -> None:
@@ -216,6 +239,7 @@ class Master:
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
         for generation in self._generations:
+            self._kill_if_it_hangs(generation)
             if generation.deadline > now or (generation.ready and not generation.leaving):
                 continue
             late = "leave" if generation.leaving else "start"
@@ -227,6 +251,15 @@ class Master:
         if self._restart_at and now >= self._restart_at and not self._stopping:
             self._start_generation()
 
+    def _kill_if_it_hangs(self, generation: _Generation) -> None:
+        """End a generation that does not look after its workers any more: another will."""
+        row = self._board.row(generation.block, 0)
+        if generation.ready and not generation.leaving:
+            pid = generation.process.pid
+            if state := self._vigil.hangs(pid, row):
+                logger.error("generation %d %s; killing it", generation.number, state)
+                _send(generation, signal.SIGKILL)
+
     def _bury(self) -> None:
         """Take note of generations that ended; a process that was only adopted is none of them."""
         for pid, status in reap():
@@ -236,10 +269,20 @@ class Master:
             self._hear_last_words(generation)
             generation.process.returncode = os.waitstatus_to_exitcode(status)
             self._generations.remove(generation)
+            self._take_over_counts(generation)
             self._reactor.remove(generation.channel)
             generation.channel.close()
             if not generation.leaving or generation.failed:
                 self._lost(generation, status)
+
+    def _take_over_counts(self, generation: _Generation) -> None:
+        """Keep what a generation counted: the board's first row is for those that are gone."""
+        total = self._board.row(0, 0)
+        total.cells[Cell.VERSION] += 1
+        for _, row in list(self._board.rows(generation.block)):
+            total.add_totals(row)
+            row.clear()
+        total.cells[Cell.VERSION] += 1
 
     def _hear_last_words(self, generation: _Generation) -> None:
         with contextlib.suppress(OSError):

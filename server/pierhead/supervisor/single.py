@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pierhead.board import Board, Desk
 from pierhead.errors import LoadError
 from pierhead.interfaces.load import load_configured
 from pierhead.log import configure
@@ -76,4 +77,4 @@ async def _serve(application: Application, settings: Settings, sockets: Sequence
     def ready() -> None:
         logger.info("ready on %s (one process)", ", ".join(listener_url(bound) for bound in sockets))
 
-    await serve_until(stop, application, settings, sockets, ready)
+    await serve_until(stop, application, settings, sockets, ready, Desk(Board(), 0, 1))

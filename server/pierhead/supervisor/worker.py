@@ -11,12 +11,19 @@ import socket
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pierhead.accesslog import AccessLog
+from pierhead.board import Cell, Desk, State
 from pierhead.forwarded import Forwarding
 from pierhead.health import Health
+from pierhead.latest import Latest
 from pierhead.log import configure
+from pierhead.supervisor.pulse import Pulse
+from pierhead.supervisor.report import report
+from pierhead.transports.acceptor import Share
+from pierhead.transports.descriptors import raise_limit
 from pierhead.transports.server import Server
 
 if TYPE_CHECKING:
@@ -46,7 +53,11 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
 
 
 def run_worker(
-    application: Application, settings: Settings, sockets: Sequence[socket.socket], channel: Channel
+    application: Application,
+    settings: Settings,
+    sockets: Sequence[socket.socket],
+    channel: Channel,
+    desk: Desk,
 ) -> NoReturn:
     """Serve in this forked process and exit: 0 after draining, 3 if the application did not start, 1 else.
 
@@ -56,9 +67,10 @@ def run_worker(
     """
     code = 1
     configure(settings, "worker")
+    raise_limit()
     try:
         with asyncio.Runner(loop_factory=lambda: new_loop(settings.loop)) as runner:
-            code = runner.run(_work(application, settings, sockets, channel))
+            code = runner.run(_work(application, settings, sockets, channel, desk))
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)  # not through the frames and exit handlers of the process this one was forked from
@@ -69,7 +81,11 @@ def run_worker(
 
 
 async def _work(
-    application: Application, settings: Settings, sockets: Sequence[socket.socket], channel: Channel
+    application: Application,
+    settings: Settings,
+    sockets: Sequence[socket.socket],
+    channel: Channel,
+    desk: Desk,
 ) -> int:
     stop: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     loop = asyncio.get_running_loop()
@@ -99,7 +115,7 @@ async def _work(
         channel.send(ready=True)
 
     try:
-        cut = await serve_until(stop, application, settings, sockets, ready)
+        cut = await serve_until(stop, application, settings, sockets, ready, desk)
     except StartFailedError as error:
         channel.send(failed=str(error))
         return START_FAILED
@@ -118,18 +134,24 @@ async def serve_until(
     settings: Settings,
     sockets: Sequence[socket.socket],
     ready: Any,
+    desk: Desk,
 ) -> int:
     """Serve, call `ready`, and drain once `stop` is set; returns how many connections had to be cut.
 
-    `stop`'s result says whether the server goes away (True) or restarts. Raises StartFailedError.
+    `stop`'s result says whether the server goes away (True) or restarts. At its desk the process writes down
+    how it does. Raises StartFailedError.
     """
     try:
         access_log = AccessLog(settings)
     except OSError as error:
         raise StartFailedError(f"cannot write access_log {settings.access_log}: {error.strerror}") from error
     server: Server
-    health = Health(application, lambda: server.ready, settings.health_path, settings.ready_path)
-    server = Server(health, settings, forwarding=Forwarding(settings), record=access_log.record)
+    row = desk.row
+    latest = Latest(application, row)
+    health = Health(latest, lambda: server.ready, settings.health_path, settings.ready_path)
+    share = Share(row)
+    server = Server(health, settings, forwarding=Forwarding(settings), record=access_log.record, share=share)
+    pulse = Pulse(desk, [partial(report, server)], share.meet)
     start = asyncio.ensure_future(server.serve(sockets, settings.listen))
     events: list[asyncio.Future[Any]] = [start, stop]
     await asyncio.wait(events, timeout=settings.start_timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -143,11 +165,15 @@ async def serve_until(
         )
     if (failure := start.exception()) is not None:
         raise StartFailedError("".join(traceback.format_exception(failure)).rstrip()) from failure
+    pulse.start()
+    row.cells[Cell.STATE] = State.SERVING
     ready()
     try:
         going_away = await stop
+        row.cells[Cell.STATE] = State.LEAVING
         return await server.drain(settings.drain_timeout_s, going_away=going_away)
     finally:
+        pulse.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settings.drain_timeout_s or None):
                 await server.close()

@@ -22,6 +22,7 @@ from pierhead.transports.exchange import Exchange
 from pierhead.transports.websocket import WebSocketExchange, WebSocketShell
 
 if TYPE_CHECKING:
+    from pierhead.messages.request import Request
     from pierhead.transports.server import Server
 
 __all__ = ["HttpConnection"]
@@ -155,6 +156,11 @@ class HttpConnection(asyncio.Protocol):
         self._writable = None
         if self.websocket is not None:
             self.websocket.writable()
+
+    @property
+    def request(self) -> Request | None:
+        """The request that is being answered, None where there is none."""
+        return self._exchange.request if self._exchange is not None else None
 
     # What an exchange calls
 

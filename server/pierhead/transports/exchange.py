@@ -70,6 +70,11 @@ class Exchange:
         self._started = connection.server.clock()
         request.channel = self
 
+    @property
+    def request(self) -> Request:
+        """The request that is answered."""
+        return self._request
+
     def start(self) -> None:
         """Begin; an application that does not wait has answered when this returns."""
         task = start_task(self._run())

@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import socket as socket_module
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from email.utils import formatdate
@@ -19,7 +20,9 @@ from pierhead.messages.body import BodyLimits, BodyReader
 from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address, Request
 from pierhead.protocols.http1 import Http1Limits, RequestHead, SimpleHeads, split_fields
+from pierhead.transports.acceptor import Acceptor, Share
 from pierhead.transports.connection import HttpConnection
+from pierhead.transports.descriptors import connection_budget
 from pierhead.transports.gateway import FastCGIConnection, ScgiConnection
 from pierhead.transports.meter import Meter
 
@@ -40,7 +43,6 @@ class Recorder(Protocol):
 
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
-_SETTLE_S = 0.01
 SWEEP_S = 0.25
 """How often deadlines are looked at; they are late by no more than this and the loop's own delay."""
 
@@ -62,6 +64,7 @@ class Server:
         *,
         forwarding: Forwarding | None = None,
         record: Recorder | None = None,
+        share: Share | None = None,
     ) -> None:
         self.application = application
         self.settings = settings
@@ -101,7 +104,8 @@ class Server:
         self._ids = itertools.count(1)
         self._connections: set[HttpConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._listeners: list[asyncio.Server] = []
+        self._share = share
+        self._listeners: list[Acceptor | asyncio.Server] = []
         self._sweep: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._started = False
@@ -110,6 +114,18 @@ class Server:
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._connections)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests and WebSockets somebody works on, or waits for."""
+        return len(self._tasks)
+
+    def requests_in_progress(self, most: int) -> list[Request]:
+        """Return up to `most` of the requests that have no complete response yet."""
+        if not self._tasks:
+            return []
+        requests = (connection.request for connection in self._connections)
+        return list(itertools.islice((request for request in requests if request is not None), most))
 
     @property
     def ready(self) -> bool:
@@ -140,9 +156,10 @@ class Server:
         Raises OSError for a socket that cannot listen.
         """
         connect = partial(self.connect, ListenURL.parse(url).protocol)
-        socket.setblocking(False)
-        loop = asyncio.get_running_loop()
-        self._listeners.append(await loop.create_server(connect, sock=socket, backlog=self.settings.backlog))
+        if sys.platform == "win32":  # its event loop tells nothing of a listening socket
+            self._listeners.append(await asyncio.get_running_loop().create_server(connect, sock=socket))
+        else:
+            self._listeners.append(Acceptor(self, socket, connect, self._share, connection_budget()))
 
     def connect(self, protocol: str = "http") -> HttpConnection:
         """Return the asyncio side of a new connection; `protocol` is one of `config.listen.PROTOCOLS`."""
@@ -156,14 +173,14 @@ class Server:
         """
         self.draining = True
         self.close_code = 1001 if going_away else 1012
-        for _ in range(2):
-            await asyncio.sleep(0)  # the loop takes in what clients have queued up till now
         for listener in self._listeners:
-            listener.close()
+            if isinstance(listener, Acceptor):
+                # Where the server restarts, the next generation takes what is queued.
+                listener.close(take_all=going_away)
+                await listener.settle()
+            else:
+                listener.close()
         self._listeners.clear()
-        # What was accepted until here becomes a connection only in the loop's next turns: without waiting for
-        # that, it would be missing from those to be waited for.
-        await asyncio.sleep(_SETTLE_S)
         self._now()
         for connection in list(self._connections):
             connection.wind_down(self.close_code)

@@ -56,6 +56,11 @@ class WebSocketExchange:
         self._task: asyncio.Task[None] | None = None
         self._started = connection.server.clock()
 
+    @property
+    def request(self) -> Request:
+        """The request that is answered."""
+        return self._request
+
     def start(self) -> None:
         """Begin; the application decides about the handshake."""
         self._task = start_task(self._run())

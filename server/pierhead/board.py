@@ -1,0 +1,161 @@
+"""The board: memory that all processes of a server share, where each worker writes down how it does.
+
+Blocks of rows: a generation has a block; the block's first row is the generation's own, the others are its
+workers'. A row is numbers (`Cell`) and notes (short texts, for what a worker is doing just now). Only the
+process that a row belongs to writes to it, so nothing is locked; what is read may be a moment old.
+"""
+
+from __future__ import annotations
+
+import enum
+import mmap
+from collections.abc import Iterator
+
+__all__ = ["BLOCKS", "BOARD_BYTES", "NOTES", "NOTE_BYTES", "ROWS", "Board", "Cell", "Desk", "Row", "State"]
+
+BLOCKS = 64
+"""Generations at a time: one serves, the others drain."""
+ROWS = 256
+"""Rows in a block: the generation and at most 255 workers, with those that leave."""
+NOTES = 8
+"""Notes in a row: the first for what was begun last, the others for what takes longer."""
+NOTE_BYTES = 192
+"""The length of a note."""
+
+_CELLS_BYTES = 512
+_ROW_BYTES = _CELLS_BYTES + NOTES * NOTE_BYTES
+_BLOCK_BYTES = ROWS * _ROW_BYTES
+BOARD_BYTES = BLOCKS * _BLOCK_BYTES
+"""The size of a board; only the rows that are in use take memory."""
+
+
+class Cell(enum.IntEnum):
+    """The numbers of a row: 64 bits each, signed."""
+
+    PID = 0
+    STATE = 1
+    BEAT_NS = 2
+    """When the event loop last turned, on the monotonic clock, which all processes share."""
+    BORN_NS = 3
+    SLOT = 4
+    OPEN = 5
+    """Connections that are open."""
+    TAKEN = 6
+    """Connections accepted, with those it was forgiven: what evens out connections that do not stay."""
+    IN_FLIGHT = 7
+    """Requests that the application works on."""
+    QUEUED = 8
+    """Requests that wait for their turn."""
+    LAG_US = 9
+    """How late the event loop's last beat was."""
+    HIGHEST = 10
+    """Of a generation: its rows with a higher index were never used."""
+    VERSION = 11
+    """Of a generation: odd while it takes over what a worker has counted."""
+
+    # What only grows, and is added up over workers that are gone: from here on.
+    ACCEPTED = 16
+    WORK = 17
+    """Requests that were answered."""
+    REFUSED = 18
+    """Requests that were refused because too many were in flight."""
+    BYTES = 19
+    DURATION_US = 20
+    LONGEST_LAG_US = 21
+    RESTARTS = 22
+    """Of a generation: workers that had to be replaced."""
+    STATUS = 24
+    """Responses by status class: six cells, the first for what has no status."""
+    BUCKET = 32
+    """Responses by duration: sixteen cells."""
+
+
+_TOTALS = slice(int(Cell.ACCEPTED), 64)
+
+
+class State(enum.IntEnum):
+    """What a row's process is doing."""
+
+    FREE = 0
+    STARTING = 1
+    SERVING = 2
+    LEAVING = 3
+
+
+class Row:
+    """One process's row."""
+
+    def __init__(self, memory: mmap.mmap, offset: int) -> None:
+        self._memory = memory
+        self._notes = offset + _CELLS_BYTES
+        self.cells = memoryview(memory)[offset : offset + _CELLS_BYTES].cast("q")
+        """The numbers, by `Cell`."""
+
+    def place_of_note(self, index: int) -> tuple[mmap.mmap, int]:
+        """Return the memory and the offset of a note, which is NOTE_BYTES long and padded with zeros."""
+        return self._memory, self._notes + index * NOTE_BYTES
+
+    def note(self, index: int, text: bytes) -> None:
+        """Write a note, cut to NOTE_BYTES; an empty one takes it back."""
+        memory, offset = self.place_of_note(index)
+        memory[offset : offset + NOTE_BYTES] = text[:NOTE_BYTES].ljust(NOTE_BYTES, b"\0")
+
+    def notes(self) -> list[str]:
+        """Return all notes, "" where there is none."""
+        memory, offset = self.place_of_note(0)
+        found = [
+            memory[at : at + NOTE_BYTES] for at in range(offset, offset + NOTES * NOTE_BYTES, NOTE_BYTES)
+        ]
+        return [text.rstrip(b"\0").decode("utf-8", "replace") for text in found]
+
+    def add_totals(self, other: Row) -> None:
+        """Take over what another row has counted."""
+        ours, theirs = self.cells, other.cells
+        longest = max(ours[Cell.LONGEST_LAG_US], theirs[Cell.LONGEST_LAG_US])
+        for cell in range(_TOTALS.start, _TOTALS.stop):
+            if theirs[cell]:
+                ours[cell] += theirs[cell]
+        ours[Cell.LONGEST_LAG_US] = longest
+
+    def clear(self) -> None:
+        """Free the row."""
+        self.cells[:] = memoryview(bytes(_CELLS_BYTES)).cast("q")
+        for index in range(NOTES):
+            self.note(index, b"")
+
+
+class Board:
+    """The rows of all processes of a server: those this one forks, or with `fd` those that have that file.
+
+    Raises OSError where there is no memory.
+    """
+
+    def __init__(self, fd: int | None = None) -> None:
+        self._memory = mmap.mmap(-1 if fd is None else fd, BOARD_BYTES)
+
+    def row(self, block: int, index: int) -> Row:
+        """Return a row; 0 is the generation's. It is valid as long as the process lives."""
+        return Row(self._memory, block * _BLOCK_BYTES + index * _ROW_BYTES)
+
+    def rows(self, block: int) -> Iterator[tuple[int, Row]]:
+        """Yield the rows of a block that are taken, with their index: the generation's first."""
+        for index in range(self.row(block, 0).cells[Cell.HIGHEST] + 1):
+            row = self.row(block, index)
+            if row.cells[Cell.STATE] != State.FREE:
+                yield index, row
+
+
+class Desk:
+    """A worker's place at the board: its row, and a look at the others of its generation."""
+
+    def __init__(self, board: Board, block: int, index: int) -> None:
+        self.board = board
+        self.row = board.row(block, index)
+        self._block = block
+        self._index = index
+
+    def others(self) -> Iterator[Row]:
+        """Yield the rows of the other workers."""
+        for index, row in self.board.rows(self._block):
+            if index not in {0, self._index}:
+                yield row

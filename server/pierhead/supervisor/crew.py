@@ -1,0 +1,370 @@
+"""The crew: the workers of one generation. Forks them, watches them, replaces and ends them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
+
+from pierhead.board import ROWS, Board, Cell, Desk, Row, State
+from pierhead.supervisor.backoff import Backoff
+from pierhead.supervisor.channel import Channel
+from pierhead.supervisor.process import describe_exit, reap_these
+from pierhead.supervisor.stacks import Stacks
+from pierhead.supervisor.vigil import Vigil
+from pierhead.supervisor.worker import run_worker
+
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+    from pierhead.interfaces.base import Application
+    from pierhead.supervisor.reactor import Reactor
+
+__all__ = ["Crew"]
+
+logger = logging.getLogger("pierhead.generation")
+
+_KILL_GRACE_S = 3.0
+_LAST_WORDS_S = 0.3
+_NEVER = float("inf")
+
+
+@dataclasses.dataclass(eq=False)
+class _Worker:
+    """A worker as its generation sees it."""
+
+    pid: int
+    slot: int
+    row: Row
+    channel: Channel
+    stacks: Stacks
+    ready_by: float
+    jitter: float
+    ready: bool = False
+    leave_by: float = _NEVER
+    """When it must be gone; never, while nobody told it to leave."""
+    kill_at: float = _NEVER
+    """When it is killed, whatever it does."""
+    verdict: str = ""
+    """Why it is killed."""
+    reliever: int = 0
+    """The worker that takes its place once it is ready."""
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it was told to leave."""
+        return self.leave_by != _NEVER
+
+
+class Crew:
+    """Keeps `size` workers of a loaded application running, until it is told to leave."""
+
+    def __init__(
+        self,
+        application: Application,
+        settings: Settings,
+        sockets: list[socket.socket],
+        board: Board,
+        block: int,
+    ) -> None:
+        self.size = settings.workers
+        self.crashed: Callable[[str], None] = lambda what: None
+        """Called with what happened to a worker that had to be replaced."""
+        self.failed_to_start: Callable[[int], None] = lambda status: None
+        """Called with the wait status of a worker that ended before it, or any before it, was ready."""
+        self._application = application
+        self._settings = settings
+        self._sockets = sockets
+        self._board = board
+        self._block = block
+        self._own = board.row(block, 0)
+        self._vigil = Vigil(settings)
+        self._workers: dict[int, _Worker] = {}
+        self._due: dict[int, float] = dict.fromkeys(range(self.size), 0.0)  # slot -> when to fork
+        self._starts = Backoff()
+        self._crashes = Backoff(free=3 * self.size + 2)
+        self._look_at = 0.0
+        self._relieve_after = 0.0
+        self._complete = False  # whether all were ready once
+        self._leaving = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no worker is left."""
+        return not self._workers
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all workers have been ready."""
+        return self._complete
+
+    # What the generation calls, in every turn
+
+    def step(self, reactor: Reactor, become: Callable[[], None]) -> None:
+        """Do what is due; `become` is called in a worker that was just forked."""
+        now = time.monotonic()
+        self._bury(reactor, now)
+        if not self._complete:
+            self._complete = sum(worker.ready for worker in self._workers.values()) >= self.size
+        for slot, due in list(self._due.items()):
+            if due <= now and not self._leaving:
+                del self._due[slot]
+                self._fork(slot, reactor, become)
+        for worker in list(self._workers.values()):
+            self._press(worker, now)
+        if now >= self._look_at:
+            self._vigil.look()
+            self._look_at = now + self._vigil.interval_s
+            for worker in list(self._workers.values()):
+                self._look(worker, now, reactor, become)
+
+    def seconds_to_wait(self) -> float:
+        """Return for how long nothing is due, if nothing happens."""
+        deadlines = [self._look_at, *self._due.values()]
+        for worker in self._workers.values():
+            deadlines += [worker.leave_by, worker.kill_at]
+            if not worker.ready:
+                deadlines.append(worker.ready_by)
+        return max(0.0, min(deadlines) - time.monotonic())
+
+    def hear(self, channel: Channel, reactor: Reactor) -> None:
+        """Read what a worker says."""
+        worker = next((one for one in self._workers.values() if one.channel is channel), None)
+        messages = channel.receive()
+        if messages is None or worker is None:
+            reactor.remove(channel)
+            return
+        for message in messages:
+            if message.get("ready"):
+                self._is_ready(worker)
+            elif "failed" in message:
+                logger.error("worker %d: the application did not start\n%s", worker.pid, message["failed"])
+
+    # What the generation is told
+
+    def resize(self, size: int) -> None:
+        """Have more workers, or fewer: the last ones are told to leave."""
+        if self._leaving:
+            return
+        added = range(self.size, size)
+        self.size = size
+        self._crashes.free = 3 * size + 2
+        self._due.update(dict.fromkeys(added, 0.0))
+        for slot in [slot for slot in self._due if slot >= size]:
+            del self._due[slot]
+        for worker in self._workers.values():
+            if worker.slot >= size:
+                self._dismiss(worker, going_away=False)
+
+    def leave(self, *, going_away: bool) -> None:
+        """Have all workers finish and leave; `going_away`: the server stops, else it restarts."""
+        self._leaving = True
+        self._due.clear()
+        for worker in self._workers.values():
+            self._dismiss(worker, going_away=going_away)
+
+    def kill(self) -> None:
+        """End all workers at once."""
+        for worker in self._workers.values():
+            worker.kill_at = 0.0
+            _signal(worker.pid, signal.SIGKILL)
+
+    def disown(self) -> None:
+        """In a process just forked: let go of what is the generation's."""
+        for worker in self._workers.values():
+            worker.channel.close()  # or its end would not show when the generation is gone
+            worker.stacks.close()
+
+    # Inside
+
+    def _fork(
+        self, slot: int, reactor: Reactor, become: Callable[[], None], relieved: _Worker | None = None
+    ) -> None:
+        index = next((i for i in range(1, ROWS) if not self._row(i).cells[Cell.STATE]), 0)
+        if not index:
+            self._postpone(slot, f"{ROWS - 1} workers of this generation are there already")
+            return
+        ours, theirs = Channel.pair()
+        stacks = Stacks()
+        now = time.monotonic()
+        row = self._row(index)
+        cells = row.cells
+        cells[Cell.SLOT] = slot
+        cells[Cell.BORN_NS] = cells[Cell.BEAT_NS] = time.monotonic_ns()
+        cells[Cell.STATE] = State.STARTING
+        self._own.cells[Cell.HIGHEST] = max(index, self._own.cells[Cell.HIGHEST])
+        try:
+            pid = os.fork()
+        except OSError as error:  # no memory or no process left: try again, and keep what there is
+            row.clear()
+            stacks.close()
+            ours.close()
+            theirs.close()
+            if relieved is None:
+                self._postpone(slot, f"cannot fork a worker: {error}")
+            else:
+                self._relieve_after = now + self._starts.failed(now)
+            return
+        if pid == 0:
+            ours.close()
+            self._become_worker(index, theirs, stacks, become)
+        theirs.close()
+        cells[Cell.PID] = pid
+        ready_by = now + self._settings.start_timeout_s + _KILL_GRACE_S
+        jitter = random.random()  # noqa: S311 - no secret
+        self._workers[pid] = _Worker(pid, slot, row, ours, stacks, ready_by, jitter)
+        if relieved is not None:
+            relieved.reliever = pid
+        reactor.add(ours)
+
+    def _become_worker(
+        self, index: int, channel: Channel, stacks: Stacks, become: Callable[[], None]
+    ) -> NoReturn:
+        become()
+        stacks.provide()
+        desk = Desk(self._board, self._block, index)
+        run_worker(self._application, self._settings, self._sockets, channel, desk)
+
+    def _row(self, index: int) -> Row:
+        return self._board.row(self._block, index)
+
+    def _is_ready(self, worker: _Worker) -> None:
+        worker.ready = True
+        self._starts.recovered()
+        for other in self._workers.values():
+            if other.reliever == worker.pid:
+                self._dismiss(other, going_away=False)
+
+    def _dismiss(self, worker: _Worker, *, going_away: bool) -> None:
+        if worker.leaving:
+            return
+        drain_s = self._settings.drain_timeout_s if worker.ready else 0.0
+        worker.leave_by = time.monotonic() + drain_s + _KILL_GRACE_S
+        worker.channel.send(going_away=going_away)
+
+    def _press(self, worker: _Worker, now: float) -> None:
+        """Enforce a worker's deadlines."""
+        if now >= worker.kill_at:
+            worker.kill_at = now + 60.0
+            _signal(worker.pid, signal.SIGKILL)
+        elif worker.kill_at == _NEVER:
+            if now >= worker.leave_by:
+                self._condemn(worker, now, "does not leave; killing it")
+            elif not worker.ready and now >= worker.ready_by:
+                self._condemn(worker, now, "is not ready within start_timeout_s; killing it")
+
+    def _look(self, worker: _Worker, now: float, reactor: Reactor, become: Callable[[], None]) -> None:
+        """See whether a worker hangs, or has reached a limit."""
+        if not worker.ready or worker.kill_at != _NEVER:
+            return
+        if state := self._vigil.hangs(worker.pid, worker.row):
+            self._condemn(worker, now, f"{state}; killing it")
+            return
+        if worker.leaving or self._leaving or self._relieving or now < self._relieve_after:
+            return
+        if reason := self._vigil.is_due(worker.pid, worker.row, worker.jitter):
+            logger.info("worker %d %s; replacing it", worker.pid, reason)
+            self._fork(worker.slot, reactor, become, relieved=worker)
+
+    @property
+    def _relieving(self) -> bool:
+        """Whether a worker is being relieved: one at a time, so that the others go on serving."""
+        return any(one.reliever and not one.leaving for one in self._workers.values())
+
+    def _condemn(self, worker: _Worker, now: float, verdict: str) -> None:
+        """Have a worker write its stacks, and kill it."""
+        worker.verdict = verdict + _doing(worker.row)
+        worker.kill_at = now + _LAST_WORDS_S
+        worker.stacks.ask(worker.pid)
+
+    def _bury(self, reactor: Reactor, now: float) -> None:
+        """Take note of workers that ended, and have each replaced."""
+        for pid, status in reap_these(list(self._workers)):
+            worker = self._workers.pop(pid)
+            reactor.remove(worker.channel)
+            worker.channel.close()
+            what = self._obituary(worker, status)
+            self._take_over_counts(worker.row)
+            worker.stacks.close()
+            for other in self._workers.values():
+                if other.reliever == pid:
+                    other.reliever = 0
+                    if not worker.ready:
+                        self._relieve_after = now + self._starts.failed(now)
+                        logger.error("%s; the worker from before goes on", what)
+                        what = ""
+            if not what:
+                continue
+            if worker.leaving or self._leaving:
+                if worker.verdict:
+                    logger.error("%s", what)
+                continue
+            self._replace(worker, status, what, now)
+
+    def _replace(self, worker: _Worker, status: int, what: str, now: float) -> None:
+        self._own.cells[Cell.RESTARTS] += 1
+        self.crashed(what.splitlines()[0])
+        if not worker.ready:
+            if self._complete:
+                self._postpone(worker.slot, what)
+            else:
+                if worker.verdict:
+                    logger.error("%s", what)
+                self.failed_to_start(status)
+            return
+        if worker.slot >= self.size or worker.reliever:
+            logger.error("%s", what)
+            return
+        head, _, rest = what.partition("\n")
+        wait_s = self._crashes.failed(now)
+        self._due[worker.slot] = now + wait_s
+        then = f"too many died lately: replacing it in {wait_s:g} s" if wait_s else "replacing it"
+        logger.error("%s; %s%s", head, then, rest and "\n" + rest)
+
+    def _obituary(self, worker: _Worker, status: int) -> str:
+        """Say how a worker ended and what it was doing; "" for one that left in peace as it was told."""
+        ended = describe_exit(status)
+        if worker.leaving and not worker.verdict and os.waitstatus_to_exitcode(status) == 0:
+            return ""
+        text = f"worker {worker.pid} {worker.verdict or ended}"
+        if not worker.verdict:
+            text += "" if worker.ready else " before it was ready"
+            text += _doing(worker.row)
+        stacks = worker.stacks.read()
+        return f"{text}\n{stacks}" if stacks else text
+
+    def _take_over_counts(self, row: Row) -> None:
+        version = self._own.cells[Cell.VERSION]
+        self._own.cells[Cell.VERSION] = version + 1
+        self._own.add_totals(row)
+        row.clear()
+        self._own.cells[Cell.VERSION] = version + 2
+
+    def _postpone(self, slot: int, reason: str) -> None:
+        now = time.monotonic()
+        seconds = self._starts.failed(now)
+        head, _, rest = reason.partition("\n")
+        logger.error("%s; next try in %g s%s", head, seconds, rest and "\n" + rest)
+        self._due[slot] = now + seconds
+
+
+def _doing(row: Row) -> str:
+    """Say what a worker is doing."""
+    last, *others = (note.partition("?")[0] for note in row.notes())  # a query may hold secrets
+    slow = [note for note in others if note]
+    parts = [f"begun last: {last}"] if last else []
+    if slow:
+        more = row.cells[Cell.IN_FLIGHT] - len(slow)
+        parts.append(f"in progress: {', '.join(slow)}" + (f" and {more} more" if more > 0 else ""))
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -263,8 +263,8 @@ class WebSocketShell:
         """Ping a peer that is silent; give up on one that does not answer."""
         if now >= self._reply_at:
             self._reply()
-        if self._full or self._choked:
-            self._heard()  # its pong could not be read
+        if self._full or self._connection.congested:
+            self._heard()  # its pong could not be read, or the ping not be sent
         elif now >= self._dead_at:
             self._end(WebSocketClosed(1006, "the peer did not answer a ping"))
             self._connection.abort()

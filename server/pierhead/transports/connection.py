@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from pierhead.errors import ClientDisconnected, HTTPError
@@ -29,6 +30,8 @@ __all__ = ["HttpConnection"]
 
 _NOWHERE = Address("", None)
 _NO_EVENTS: list[Event] = []
+_NOTHING_HELD: list[bytes] = []
+_MOST_HELD_BYTES = 64 << 10
 _PIPELINE_HIGH_WATER_BYTES = 64 << 10
 _DRAINED_BODY_BYTES = 64 << 10  # an unread body up to this is read and dropped to keep the connection
 _LINGER_S = 2.0
@@ -59,9 +62,9 @@ class HttpConnection(asyncio.Protocol):
 
     # fmt: off
     __slots__ = (
-        "_body", "_deadline", "_dispatching", "_eof", "_events", "_exchange", "_linger_bytes", "_phase",
-        "_reading", "_writable", "_write_deadline", "client", "codec", "congested", "local", "lost", "scheme",
-        "server", "transport", "trusted", "websocket",
+        "_body", "_deadline", "_dispatching", "_eof", "_events", "_exchange", "_held", "_held_bytes",
+        "_linger_bytes", "_phase", "_reading", "_writable", "_write_deadline", "client", "codec", "congested",
+        "local", "lost", "scheme", "server", "transport", "trusted", "websocket", "write",
     )
     # fmt: on
 
@@ -69,6 +72,10 @@ class HttpConnection(asyncio.Protocol):
         self.server = server
         self.codec: Codec = Http1Codec(server.http_limits, server.simple_heads)
         self.transport: asyncio.Transport
+        self.write: Callable[[bytes], None]
+        """Sends bytes after those sent before."""
+        self._held: list[bytes] = _NOTHING_HELD
+        self._held_bytes = 0
         self.websocket: WebSocketShell | None = None
         self.lost = False
         self.congested = False
@@ -94,6 +101,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take note of the peer; one connection too many is told so and closed."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not inherit
+        self.write = self.transport.write
         self.client = _address(transport.get_extra_info("peername"))
         self.local = _address(transport.get_extra_info("sockname"))
         self.trusted = self.server.trusts(self.client)
@@ -227,6 +235,7 @@ class HttpConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cut the connection, so that the client sees that its response is incomplete."""
+        self._release()
         self._exchange = None
         if not self.lost:
             self.transport.abort()
@@ -311,6 +320,9 @@ class HttpConnection(asyncio.Protocol):
                 self._events = (self._events or []) + events
             return
         self._dispatching = True
+        if self.codec.buffered_bytes and self._held is _NOTHING_HELD:
+            self._held = []  # what answers requests sent together leaves together
+            self.write = self._hold
         try:
             while events:
                 for event in events:
@@ -321,6 +333,8 @@ class HttpConnection(asyncio.Protocol):
                 events, self._events = self._events or _NO_EVENTS, None
         finally:
             self._dispatching = False
+            if self._held is not _NOTHING_HELD:
+                self._release()
         codec = self.codec
         if self._exchange is None and (self._phase is _IDLE or self._phase is _FIRST_BYTE):
             if not codec.idle:
@@ -329,6 +343,23 @@ class HttpConnection(asyncio.Protocol):
                 self.transport.close()
         if self._body is not None or codec.buffered_bytes or not self._reading:
             self._update_reading()
+
+    def _hold(self, data: bytes) -> None:
+        """Do what `write` does, but later; not much later."""
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > _MOST_HELD_BYTES:
+            self.transport.write(b"".join(self._held))  # so that a slow client is noticed
+            self._held.clear()
+            self._held_bytes = 0
+
+    def _release(self) -> None:
+        """Write what is held, and hold no more."""
+        data = b"".join(self._held)
+        self._held, self._held_bytes = _NOTHING_HELD, 0
+        self.write = self.transport.write
+        if data:
+            self.transport.write(data)
 
     def _act(self, event: Data | End | Refused) -> None:
         if isinstance(event, Data):
@@ -382,7 +413,7 @@ class HttpConnection(asyncio.Protocol):
         if isinstance(exchange, Exchange) and exchange.head.expect_continue and not exchange.continued:
             exchange.continued = True
             if not self.lost and not exchange.head_sent:
-                self.transport.write(self.codec.go_on())
+                self.write(self.codec.go_on())
 
     def _refuse(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:
         """Answer what is no request, or comes too late, and close."""
@@ -391,7 +422,7 @@ class HttpConnection(asyncio.Protocol):
         body = response.body
         assert isinstance(body, bytes)
         self.server.note(None, status, len(body), 0.0, self.client.host)
-        self.transport.write(self.codec.respond(status, response.headers.raw, body, self.server.stamp))
+        self.write(self.codec.respond(status, response.headers.raw, body, self.server.stamp))
         self._close()
 
     def _close(self) -> None:
@@ -400,6 +431,7 @@ class HttpConnection(asyncio.Protocol):
         Where the client may still be sending, its unread bytes would turn the close into a reset, and the
         reset could overtake the response: so the sending side is closed first (RFC 9112, 9.6).
         """
+        self._release()
         if self._eof or not self.transport.can_write_eof():
             self.transport.close()
             return

@@ -176,7 +176,7 @@ class Exchange:
         """Send 103 (Early Hints); see ResponseChannel."""
         connection = self._connection
         if not self.head_sent and not connection.lost and self.head.version != "1.0":
-            connection.transport.write(connection.codec.hint(fields))
+            connection.write(connection.codec.hint(fields))
 
     async def send(self, response: Response, *, more: bool = False) -> None:
         """Send a response, or with `more` its beginning; see ResponseChannel."""
@@ -199,7 +199,7 @@ class Exchange:
             self._endless = _is_event_stream(response)
             self._sent_head(response.status)
             self._body_bytes = 0 if self.head.method == "HEAD" else len(body)
-            connection.transport.write(data)
+            connection.write(data)
             await connection.drain()
             if connection.server.draining:
                 self.wind_down()
@@ -211,11 +211,11 @@ class Exchange:
         try:
             data = codec.start_response(response.status, response.headers.raw, stamp)
             self._sent_head(response.status)
-            connection.transport.write(data)
+            connection.write(data)
             if self.head.method != "HEAD":
                 self._endless = _is_event_stream(response)
                 await self._stream(pieces)
-            connection.transport.write(codec.end())
+            connection.write(codec.end())
         finally:
             if hasattr(pieces, "aclose"):
                 await pieces.aclose()
@@ -234,7 +234,7 @@ class Exchange:
         self.head_sent = True
         self._status = response.status
         self._body_bytes = 0 if self.head.method == "HEAD" else len(body)
-        connection.transport.write(data)
+        connection.write(data)
 
     def _stamp(self, response: Response) -> bytes:
         """Return the field lines that the server adds: but one that the application has set itself."""
@@ -250,7 +250,7 @@ class Exchange:
         """Send a further piece; see ResponseChannel."""
         self._check_reader()
         connection = self._connection
-        connection.transport.write(connection.codec.data(piece))
+        connection.write(connection.codec.data(piece))
         if self.head.method != "HEAD":
             self._body_bytes += len(piece)
         await connection.drain()
@@ -259,7 +259,7 @@ class Exchange:
         """Complete the response; see ResponseChannel."""
         self._check_reader()
         connection = self._connection
-        connection.transport.write(connection.codec.end(trailers))
+        connection.write(connection.codec.end(trailers))
         await connection.drain()
         self._complete()
 
@@ -298,7 +298,7 @@ class Exchange:
             if connection.server.draining:
                 self.wind_down()
             async for piece in pieces:
-                connection.transport.write(connection.codec.data(piece))
+                connection.write(connection.codec.data(piece))
                 self._body_bytes += len(piece)
                 await connection.drain()
         except asyncio.CancelledError:

@@ -121,7 +121,7 @@ class WebSocketExchange:
         self._status = response.status
         self.done = True
         connection.sending()
-        connection.transport.write(data)
+        connection.write(data)
 
     def accepted(self) -> None:
         """Note that the 101 response was sent."""
@@ -168,7 +168,7 @@ class WebSocketShell:
         if deflate is not None:
             self._piece_bytes = _COMPRESSED_PIECE_BYTES
         self._exchange.accepted()
-        connection.transport.write(response)
+        connection.write(response)
         self._heard()
         connection.upgrade(self)
         if connection.server.draining:
@@ -207,19 +207,19 @@ class WebSocketShell:
         if not data or self._connection.lost:
             raise self._closed or WebSocketClosed(1006, "the WebSocket is closing")
         self.sent_bytes += len(data)
-        self._connection.transport.write(data)
+        self._connection.write(data)
         await self._drain()
 
     async def ping(self, payload: bytes) -> None:
         """Send a ping; see WebSocketChannel."""
-        self._connection.transport.write(self._open_codec().ping(payload))
+        self._connection.write(self._open_codec().ping(payload))
         await self._drain()
 
     async def close(self, code: int, reason: str) -> None:
         """Close and wait for the peer's close, for a few seconds at the most; see WebSocketChannel."""
         if self._closed is not None:
             return
-        self._connection.transport.write(self._open_codec().close(code, reason))
+        self._connection.write(self._open_codec().close(code, reason))
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 while self._closed is None:
@@ -271,12 +271,12 @@ class WebSocketShell:
         elif now >= self._ping_at:
             self._ping_at = math.inf
             self._dead_at = now + self._connection.server.settings.websocket_ping_timeout_s
-            self._connection.transport.write(self._open_codec().ping())
+            self._connection.write(self._open_codec().ping())
 
     def go_away(self, code: int) -> None:
         """Send a close frame for the server that leaves; the handler learns of it when the peer answers."""
         reason = "the server restarts" if code == 1012 else "the server stops"
-        self._connection.transport.write(self._open_codec().close(code, reason))
+        self._connection.write(self._open_codec().close(code, reason))
         self._ping_at = math.inf
         self._dead_at = self._connection.server.now + _CLOSE_TIMEOUT_S
 
@@ -312,7 +312,7 @@ class WebSocketShell:
         events = codec.feed(data)
         output = codec.take_output()
         if output and not self._connection.transport.is_closing():
-            self._connection.transport.write(output)
+            self._connection.write(output)
             self._choked = self._connection.congested
         for event in events:
             self._act(event)
@@ -334,7 +334,7 @@ class WebSocketShell:
         self._reply_at = math.inf
         data = self._codec.finish() if self._codec is not None else b""
         if data and not self._connection.transport.is_closing():
-            self._connection.transport.write(data)
+            self._connection.write(data)
 
     def _heard(self) -> None:
         """Put the next ping off: the peer is alive."""

@@ -16,12 +16,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import database.app
+import etag.app
 import hexagonal.app
 import simple.app
 from pierhead import App, HTTPError, Request, Response, WebSocket
 
 EXAMPLES = {
     "simple": simple.app.app,
+    "etag": etag.app.app,
     "database": database.app.app,
     "hexagonal": hexagonal.app.app,
 }

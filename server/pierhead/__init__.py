@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pierhead.app import App
 from pierhead.errors import ClientDisconnected, HTTPError, WebSocketClosed
+from pierhead.messages.conditional import check_preconditions, restore_etags
 from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address, Request
 from pierhead.messages.response import Response
@@ -21,4 +22,6 @@ __all__ = [
     "Server",
     "WebSocket",
     "WebSocketClosed",
+    "check_preconditions",
+    "restore_etags",
 ]

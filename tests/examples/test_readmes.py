@@ -42,3 +42,10 @@ def test_database(tmp_path: Path, env: dict[str, str], postgres: Postgres) -> No
         connection.execute("TRUNCATE database.products RESTART IDENTITY")
     folder = shutil.copytree(EXAMPLES / "database", tmp_path / "database")
     assert len(run_readme(folder / "README.md", cwd=folder, env=env | {"DATABASE_URL": postgres.url()})) > 8
+
+
+def test_etag(tmp_path: Path, env: dict[str, str], postgres: Postgres) -> None:
+    with psycopg.connect(postgres.url("postgres")) as connection:
+        connection.execute("TRUNCATE etag.users RESTART IDENTITY")
+    folder = shutil.copytree(EXAMPLES / "etag", tmp_path / "etag")
+    assert len(run_readme(folder / "README.md", cwd=folder, env=env | {"DATABASE_URL": postgres.url()})) > 8

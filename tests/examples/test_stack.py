@@ -33,12 +33,14 @@ def test_each_example_is_at_its_prefix(client: Client) -> None:
     assert client.get("/simple/").json() == {"example": "simple", "users": "/simple/users"}
     assert client.get("/database/").json() == {"example": "database", "products": "/database/products"}
     assert client.get("/hexagonal/").json()["login"] == "/hexagonal/login"
+    assert client.get("/etag/").json() == {"example": "etag", "users": "/etag/user"}
 
 
 def test_examples_without_their_database_are_503_and_the_rest_works(client: Client) -> None:
     assert client.get("/simple/users").status == 503
     assert client.get("/database/products").status == 503
     assert client.get("/hexagonal/products").status == 503
+    assert client.get("/etag/user/1").status == 503
     assert client.get("/").status == 200
 
 

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pierhead.messages.conditional import conditional, file_etag, parse_etags, parse_range
+from pierhead import HTTPError
+from pierhead.messages.conditional import (
+    check_preconditions,
+    conditional,
+    file_etag,
+    parse_etags,
+    parse_range,
+    restore_etags,
+)
 from pierhead.messages.files import FileBody
 from pierhead.messages.headers import Headers
 from pierhead.messages.request import Request
@@ -156,6 +164,93 @@ def test_precondition_failed_describes_itself() -> None:
     response = answer(versioned(), If_Match='"v0"')
     assert response.headers.getlist("Content-Type") == ["application/problem+json"]
     assert response.headers["ETag"] == '"v1"'
+
+
+# Before a method that changes something
+
+
+def allowed(etag: str | None, modified: str | None = None, /, **fields: str) -> bool:
+    headers = Headers([(name.replace("_", "-"), value) for name, value in fields.items()])
+    request = Request("PUT", "/", headers)
+    try:
+        check_preconditions(request, etag=etag, modified=modified)
+    except HTTPError as raised:
+        refused = raised
+    else:
+        return True
+    assert refused.status == 412
+    assert refused.headers == ({"ETag": etag} if etag else {})
+    return False
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [('"v1"', True), ("*", True), ('"v0", "v1"', True), ('"v0"', False), ('W/"v1"', False), ("v1", False)],
+)
+def test_a_change_to_the_version_that_is_known(condition: str, holds: bool) -> None:
+    assert allowed('"v1"', MODIFIED, If_Match=condition) is holds
+
+
+def test_a_change_without_conditions_is_allowed() -> None:
+    assert allowed('"v1"', MODIFIED)
+    assert allowed(None)
+
+
+@pytest.mark.parametrize(("since", "holds"), [(BEFORE, False), (MODIFIED, True), ("nonsense", True)])
+def test_a_change_if_unmodified_since(since: str, holds: bool) -> None:
+    assert allowed('"v1"', MODIFIED, If_Unmodified_Since=since) is holds
+    assert allowed('"v1"', MODIFIED, If_Unmodified_Since=since, If_Match='"v1"')
+    assert allowed(None, MODIFIED, If_Unmodified_Since=since) is holds
+
+
+@pytest.mark.parametrize(("condition", "holds"), [("*", False), ('W/"v1"', False), ('"v0"', True)])
+def test_if_none_match_is_412_for_a_change(condition: str, holds: bool) -> None:
+    assert allowed('"v1"', If_None_Match=condition) is holds
+
+
+def test_if_modified_since_is_for_reading() -> None:
+    assert allowed('"v1"', MODIFIED, If_Modified_Since=AFTER)
+
+
+def test_what_does_not_exist_yet_can_be_created_once() -> None:
+    assert allowed(None, If_None_Match="*")
+    assert allowed(None, If_None_Match='"v1"')
+    assert not allowed(None, If_Match="*")
+    assert not allowed(None, If_Match='"v1"')
+
+
+# What proxies make of entity tags
+
+
+@pytest.mark.parametrize(
+    ("sent", "restored"),
+    [
+        ('W/"x"', '"x"'),  # nginx
+        ('"x-gzip"', '"x"'),  # Apache, Caddy
+        ('"x-br"', '"x"'),
+        ('"x-zstd"', '"x"'),
+        ('"x-deflate"', '"x"'),
+        ('W/"x-gzip"', '"x"'),  # one behind the other
+        ('"x-zstd-gzip"', '"x"'),
+        ('"a-gzip" , W/"b","c"', '"a", "b", "c"'),
+        ('"x"', '"x"'),
+        ('"-gzipped"', '"-gzipped"'),
+        ('"gzip"', '"gzip"'),
+        ("*", "*"),
+        ("x-gzip", "x-gzip"),  # malformed, and left so
+    ],
+)
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+def test_an_altered_tag_is_restored(name: str, sent: str, restored: str) -> None:
+    headers = Headers([(name, sent), ("Accept", "*/*")])
+    restore_etags(headers)
+    assert dict(headers) == {name: restored, "Accept": "*/*"}
+
+
+def test_if_range_stays_as_it_is() -> None:
+    headers = Headers([("If-Range", '"x-gzip"')])
+    restore_etags(headers)
+    assert list(headers) == [("If-Range", '"x-gzip"')]
 
 
 # Ranges

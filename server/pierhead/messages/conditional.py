@@ -1,7 +1,7 @@
 """Conditional and range requests: 304, 412, 206 and 416 in the place of a 200 (RFC 9110, 13 and 14).
 
-Evaluated on a response that is ready, for GET and HEAD: what should keep another method from being carried
-out has to be checked before, by the application.
+`conditional` evaluates them on a response that is ready, for GET and HEAD. What should keep another method
+from being carried out has to be checked before, by the application, with `check_preconditions`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pierhead.errors import HTTPError
 from pierhead.messages.dates import format_http_date, parse_http_date
 from pierhead.messages.files import FileBody
 from pierhead.messages.headers import Headers
@@ -20,10 +21,12 @@ from pierhead.messages.response import Response
 if TYPE_CHECKING:
     from pierhead.messages.request import Request
 
-__all__ = ["conditional", "file_etag", "parse_etags", "parse_range"]
+__all__ = ["check_preconditions", "conditional", "file_etag", "parse_etags", "parse_range", "restore_etags"]
 
 _ETAG = re.compile(r'(W/)?+"([\x21\x23-\x7e\x80-\xff]*+)"')
 _ETAG_LIST = re.compile(rf"[\t ,]*+(?:{_ETAG.pattern}[\t ]*+(?:,[\t ,]*+|\Z))++")
+# What compressing proxies add inside the quotes, once for each that compressed.
+_ENCODED = re.compile(r'(?:-(?:gzip|br|zstd|deflate))++"')
 _RANGE = re.compile(r"bytes=[\t ]*+([0-9]{0,18})-([0-9]{0,18})[\t ]*+", re.IGNORECASE)
 
 # Fields that describe the content of a 200 and not of what is sent in its place.
@@ -59,6 +62,37 @@ def conditional(request: Request, response: Response) -> Response:
     if request.method == "GET" and isinstance(body, FileBody) and "Range" in request.headers:
         return _ranged(request.headers, response, body, etag, modified)
     return response
+
+
+def check_preconditions(request: Request, *, etag: str | None, modified: str | None = None) -> None:
+    """Raise HTTPError 412 unless the conditions of `request` allow its method to be carried out.
+
+    For methods that change something, called before they do, in the same transaction. `etag` and `modified`
+    are the ETag and Last-Modified that GET would show now; both None where there is nothing yet: then
+    If-Match fails, and `If-None-Match: *` holds. Conditions that the request does not have hold.
+    """
+    exists = etag is not None or modified is not None
+    if not exists and "If-Match" in request.headers:
+        raise HTTPError(412, "there is nothing yet that If-Match could match")
+    since = parse_http_date(modified) if modified is not None else None
+    if _precondition(request.headers, etag, since, safe=False, exists=exists) == 412:
+        current = {"ETag": etag} if etag is not None else {}
+        raise HTTPError(412, "the resource is not in the state that is required", headers=current)
+
+
+def restore_etags(headers: Headers) -> None:
+    """Undo, in If-Match and If-None-Match, what compressing proxies do to the entity tags of an application.
+
+    nginx weakens `"x"` to `W/"x"`, which strong comparison would refuse for ever; Caddy and Apache make it
+    `"x-gzip"`, which nobody knows. The client sends back what it got. To be called, before conditions are
+    evaluated, by an application whose own tags are all strong and do not end in a coding's name: then the
+    altered tag can only stand for the one that was sent. If-Range is left alone: bytes of the compressed
+    content are not those of the application's.
+    """
+    for name in ("If-Match", "If-None-Match"):
+        tags = parse_etags(headers.get(name, ""))
+        if tags:
+            headers[name] = ", ".join(_ENCODED.sub('"', tag.removeprefix("W/")) for tag in tags)
 
 
 def file_etag(file: FileBody) -> str:
@@ -100,8 +134,13 @@ def parse_range(value: str, size: int) -> tuple[int, int] | None:
     return start, end - start
 
 
-def _precondition(headers: Headers, etag: str | None, modified: int | None) -> int:
-    """Evaluate the conditions in the order of RFC 9110, 13.2.2; returns 304, 412, or 200 where all hold."""
+def _precondition(
+    headers: Headers, etag: str | None, modified: int | None, *, safe: bool = True, exists: bool = True
+) -> int:
+    """Evaluate the conditions in the order of RFC 9110, 13.2.2; returns 304, 412, or 200 where all hold.
+
+    What is 304 for a `safe` method is 412 for another one.
+    """
     if_match = headers.get("If-Match")
     if if_match is not None:
         if not _matches(if_match, etag, weak=False):
@@ -112,8 +151,10 @@ def _precondition(headers: Headers, etag: str | None, modified: int | None) -> i
             return 412
     if_none_match = headers.get("If-None-Match")
     if if_none_match is not None:
-        return 304 if _matches(if_none_match, etag, weak=True) else 200
-    if modified is not None:
+        if exists and _matches(if_none_match, etag, weak=True):
+            return 304 if safe else 412
+        return 200
+    if safe and modified is not None:
         since = parse_http_date(headers.get("If-Modified-Since", ""))
         if since is not None and modified <= since:
             return 304

@@ -8,6 +8,7 @@ the options; README.md says how to read the numbers.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import shlex
 import sys
 import time
@@ -158,14 +159,29 @@ def show(document: Mapping[str, Any], folder: Path) -> int:
     """Print the results and write the report's files; return the exit code."""
     print(f"\n{text.as_text(document)}\n", flush=True)
     try:
-        written = [results.write(folder, document)]
-        (folder / "report.md").write_text(text.as_markdown(document), encoding="utf-8")
-        written.append(folder / "report.md")
+        written = [results.write(folder, document), *render(folder, document)]
     except OSError as error:
         print(f"bench: cannot write the report: {error}; choose a folder with --output", file=sys.stderr)
         return 1
     print("".join(f"Report: {path}\n" for path in written), end="")
     return 0 if all(result["valid"] for result in document["results"]) else 1
+
+
+def render(folder: Path, document: Mapping[str, Any]) -> list[Path]:
+    """Write report.md, report.html and plots/*.png; return where the first two are. Raises OSError."""
+    markdown, page = folder / "report.md", folder / "report.html"
+    markdown.write_text(text.as_markdown(document), encoding="utf-8")
+    if importlib.util.find_spec("matplotlib") is None:
+        print("bench: without report.html and plots: matplotlib is not installed", file=sys.stderr)
+        return [markdown]
+    from loadtest import page as html
+    from loadtest import plots
+
+    page.write_text(html.as_html(document), encoding="utf-8")
+    (folder / "plots").mkdir(exist_ok=True)
+    for plot in plots.plots(document):
+        (folder / "plots" / f"{plot.name}.png").write_bytes(plots.as_png(plot))
+    return [markdown, page]
 
 
 def measure(

@@ -35,6 +35,17 @@ class Recorder:
         self.seconds: dict[int, list[int]] = {}  # second of the run -> [requests, failures]
         self.began = 0.0
         self.ended = 0.0
+        self.cpu_s = 0.0  # of this process while it counted
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self.began = time.monotonic()
+        self.cpu_s = -time.process_time()
+
+    def end(self) -> None:
+        """Count no more."""
+        self.ended = time.monotonic()
+        self.cpu_s += time.process_time()
 
     def record(
         self, name: str, response_time: float, exception: object, context: dict[str, Any], start_time: float
@@ -56,7 +67,8 @@ class Recorder:
         """Return all that was counted."""
         return {
             "requests": sum(self.counts.values()),
-            "seconds": (self.ended or time.monotonic()) - self.began if self.began else 0.0,
+            "seconds": self.ended - self.began if self.ended else 0.0,
+            "cpu_s": self.cpu_s,
             "counts": self.counts,
             "errors": self.errors,
             "series": [[second, *counts] for second, counts in sorted(self.seconds.items())],
@@ -85,11 +97,11 @@ def prepare(environment: Environment, **_: object) -> None:
 
     @environment.events.spawning_complete.add_listener
     def measure(**_: object) -> None:
-        recorder.began = time.monotonic()
+        recorder.begin()
         gevent.spawn_later(float(os.environ["LAB_SECONDS"]), end)
 
     def end() -> None:
-        recorder.ended = time.monotonic()
+        recorder.end()
         assert environment.runner
         environment.runner.quit()
 

@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["as_markdown", "as_text", "provenance", "rows", "verdicts"]
+from loadtest.targets import DIRECT
+
+__all__ = [
+    "COST_HEADS",
+    "HEADS",
+    "as_markdown",
+    "as_text",
+    "problems",
+    "provenance",
+    "proxy_costs",
+    "rows",
+    "verdicts",
+]
 
 HEADS = ("scenario", "target", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", "vs direct")
-UNITS = {"requests_per_s": "requests/s", "p99_ms": "ms p99"}
+COST_HEADS = ("scenario", "target", "requests/s", "p50 ms", "p99 ms", "CPU µs/request")
 
 
 def rows(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -20,7 +32,7 @@ def rows(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
             found.append((*start, "not valid" if result["rounds"] else "not run", "-", "-", "-", "-"))
             continue
         latency = result["latency_us"]
-        cpu = sum(time for role, time in result["cpu_us_per_request"].items() if role != "load")
+        cpu = served_us(result)
         ratio = result["ratio_to_direct"]
         found.append(
             (
@@ -58,6 +70,35 @@ def verdicts(document: Mapping[str, Any]) -> list[str]:
             order = ", then ".join(" = ".join(group) for group in groups)
             said.append(f"{name}, {measure} first: {order} (= where no difference is shown)")
     return said
+
+
+def proxy_costs(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return what each target does to rate, latency and processor time, next to the application itself."""
+    direct = {one["scenario"]: one for one in document["results"] if one["target"] == DIRECT and one["valid"]}
+    found: list[tuple[str, ...]] = []
+    for result in document["results"]:
+        base = direct.get(result["scenario"])
+        if base is None or result["target"] == DIRECT or not result["valid"]:
+            continue
+        rate = result["requests_per_s"]["value"] / base["requests_per_s"]["value"] - 1
+        latency, without = result["latency_us"], base["latency_us"]
+        cpu = served_us(result) - served_us(base)
+        found.append(
+            (
+                result["scenario"],
+                result["target"],
+                f"{rate:+.0%}" if result["measure"] == "requests_per_s" else "as offered",
+                f"{(latency['p50'] - without['p50']) / 1e3:+.2f}",
+                f"{(latency['p99'] - without['p99']) / 1e3:+.2f}",
+                f"{cpu:+.0f}" if served_us(base) else "-",
+            )
+        )
+    return found
+
+
+def served_us(result: Mapping[str, Any]) -> float:
+    """Return the processor time of a request without the load generator's."""
+    return sum(float(time) for role, time in result["cpu_us_per_request"].items() if role != "load")
 
 
 def problems(document: Mapping[str, Any]) -> list[str]:

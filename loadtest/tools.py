@@ -24,7 +24,6 @@ WRK_SCRIPT = ROOT / "loadtest" / "wrk" / "report.lua"
 LAB = ROOT / "loadtest" / "locust_lab.py"
 START_S = 15  # what locust may take until its users have started; if it takes longer, the run is cut short
 GRACE_S = 30  # what a tool may take longer than it was told, to start and to finish
-START_CPU_S = 1.0  # about what starting locust costs, which is no part of the run
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,6 @@ def run_locust(
         }  # fmt: skip
         command = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
         command += [str(word) for option in options.items() for word in option]
-        before = children_cpu_s()
         settings = {"LAB_SECONDS": str(duration_s), "LAB_RESULTS": str(results), "LAB_RATE": str(rate or "")}
         _, failure = execute(command, duration_s, **settings)
         if failure:
@@ -147,7 +145,7 @@ def run_locust(
             result = json.loads(results.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             return Sample(errors={"tool": 1}, note=f"locust wrote no results: {error}")
-        return summarise(result, children_cpu_s() - before)
+        return summarise(result)
 
 
 def execute(command: list[str], duration_s: int, **env: str) -> tuple[str, Sample | None]:
@@ -180,8 +178,8 @@ def last_json(output: str) -> Any:
         return None
 
 
-def summarise(result: Mapping[str, Any], used_s: float) -> Sample:
-    """Return what locust_lab.py wrote as a Sample; `used_s` is locust's processor time with its start."""
+def summarise(result: Mapping[str, Any]) -> Sample:
+    """Return what locust_lab.py wrote as a Sample."""
     errors = {name: sum(said.values()) for name, said in result["errors"].items()}
     notes = sorted({text for said in result["errors"].values() for text in said})
     if not result["requests"] or not result["seconds"]:
@@ -193,7 +191,7 @@ def summarise(result: Mapping[str, Any], used_s: float) -> Sample:
         errors=errors,
         note="; ".join(notes),
         seconds=result["seconds"],
-        client_cpu=max(0.0, used_s - START_CPU_S) / result["seconds"],
+        client_cpu=result["cpu_s"] / result["seconds"],
         counts=result["counts"],
         series=result["series"],
         hdr=result["hdr"],

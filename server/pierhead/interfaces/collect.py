@@ -14,6 +14,7 @@ class CollectedResponse:
     """Implements `pierhead.messages.channel.ResponseChannel` in memory, for a client that never leaves."""
 
     def __init__(self) -> None:
+        self.client_left = False
         self._complete = asyncio.Event()
         self._response: Response | None = None
         self._pieces: list[bytes] = []

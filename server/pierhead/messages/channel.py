@@ -29,6 +29,11 @@ class ResponseChannel(Protocol):
         """Whether the response is complete."""
         ...
 
+    @property
+    def client_left(self) -> bool:
+        """Whether nobody reads what is sent."""
+        ...
+
     def hint(self, fields: RawHeaders) -> None:
         """Send 103 (Early Hints, RFC 8297), where the client's protocol has it and no response was begun."""
         ...
@@ -46,5 +51,5 @@ class ResponseChannel(Protocol):
         ...
 
     async def disconnect(self) -> None:
-        """Wait until the client has left, or sends no more, or until the response is complete."""
+        """Wait until the client left, or has sent no more for a while, or the response is complete."""
         ...

@@ -36,6 +36,7 @@ _PIPELINE_HIGH_WATER_BYTES = 64 << 10
 _DRAINED_BODY_BYTES = 64 << 10  # an unread body up to this is read and dropped to keep the connection
 _LINGER_S = 2.0
 _LINGER_BYTES = 4 << 20
+_HALF_CLOSED_GRACE_S = 2.0  # for an answer to a client that has closed its side, but may still read
 _LATE_REQUEST_GRACE_S = 0.5  # for a request on a kept connection that was under way when the drain began
 _FIRST_REQUEST_GRACE_S = 2.0  # for the request of a connection just made: it is almost certain to come
 
@@ -62,9 +63,10 @@ class HttpConnection(asyncio.Protocol):
 
     # fmt: off
     __slots__ = (
-        "_body", "_deadline", "_dispatching", "_eof", "_events", "_exchange", "_held", "_held_bytes",
-        "_linger_bytes", "_phase", "_reading", "_writable", "_write_deadline", "client", "codec", "congested",
-        "local", "lost", "scheme", "server", "transport", "trusted", "websocket", "write",
+        "_body", "_deadline", "_dispatching", "_eof", "_events", "_exchange", "_held", "_held_bytes", "_left",
+        "_left_deadline", "_linger_bytes", "_phase", "_reading", "_writable", "_write_deadline", "client",
+        "codec", "congested", "local", "lost", "scheme", "server", "transport", "trusted", "websocket",
+        "write",
     )
     # fmt: on
 
@@ -86,6 +88,8 @@ class HttpConnection(asyncio.Protocol):
         self._body: IncomingBody | None = None
         self._reading = True
         self._eof = False
+        self._left = False
+        self._left_deadline = math.inf
         self._phase = _FIRST_BYTE
         self._deadline = math.inf
         self._write_deadline = math.inf
@@ -131,14 +135,13 @@ class HttpConnection(asyncio.Protocol):
         if self._phase is _LINGER:
             return False
         self._dispatch(self.codec.feed_eof())
-        if isinstance(self._exchange, Exchange):
-            self._exchange.left()
+        self._left_deadline = self.server.now + _HALF_CLOSED_GRACE_S
         return self._exchange is not None or self._lingers
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits for the client."""
         self.lost = True
-        self._deadline = self._write_deadline = math.inf
+        self._deadline = self._write_deadline = self._left_deadline = math.inf
         self.server.remove(self)
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
@@ -174,8 +177,8 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def client_left(self) -> bool:
-        """Whether the client is gone, or has closed its side, as most do only when they leave."""
-        return self.lost or self._eof
+        """Whether the client is gone, or has closed its side for a while, as most do only when they leave."""
+        return self.lost or self._left or self.transport.is_closing()
 
     async def drain(self) -> None:
         """Wait while the client is slow to take what was written; raises ClientDisconnected if it left."""
@@ -277,6 +280,11 @@ class HttpConnection(asyncio.Protocol):
             self._body.fail(HTTPError(408, "the request body stopped coming"))
         if self.websocket is not None:
             self.websocket.tick(now)
+        if now >= self._left_deadline:
+            self._left_deadline = math.inf
+            self._left = True
+            if isinstance(self._exchange, Exchange):
+                self._exchange.left()
         if now < self._deadline:
             return
         self._deadline = math.inf

@@ -172,6 +172,11 @@ class Exchange:
         """Whether the head was sent; see ResponseChannel."""
         return self.head_sent
 
+    @property
+    def client_left(self) -> bool:
+        """Whether nobody reads any more; see ResponseChannel."""
+        return self._connection.client_left
+
     def hint(self, fields: RawHeaders) -> None:
         """Send 103 (Early Hints); see ResponseChannel."""
         connection = self._connection

@@ -133,6 +133,7 @@ def test_a_request_without_a_body_has_one_empty_message() -> None:
 
 @pytest.mark.parametrize("half_closed", [True, False])
 def test_a_client_that_leaves_is_a_disconnect(half_closed: bool) -> None:
+    """Who has closed one side only is answered, but not waited for."""
     entered, left = threading.Event(), threading.Event()
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,7 +145,7 @@ def test_a_client_that_leaves_is_a_disconnect(half_closed: bool) -> None:
             await hello(scope, receive, send)
 
     with Client(http(wait)) as client:
-        if half_closed:  # who still reads is answered all the same
+        if half_closed:
             assert client.raw(GET).endswith(b"hello")
         else:
             transport = client._call(client._connect())

@@ -149,6 +149,27 @@ def test_messages_that_make_no_sense_raise(messages: list[Any], caplog: pytest.L
     assert "the server does not expect it there" in str(raised[0])
 
 
+@pytest.mark.parametrize("accepts", [True, False])
+def test_one_task_may_listen_while_another_one_answers(accepts: bool) -> None:
+    got: list[Any] = []
+
+    async def listen(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        listening = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        await send({"type": "websocket.accept" if accepts else "websocket.close"})
+        got.append((await listening)["type"])
+
+    with Client(http(listen)) as client:
+        if accepts:
+            with client.websocket("/") as socket:
+                socket.send("text")
+        else:
+            with pytest.raises(WebSocketRejected):
+                client.websocket("/").__enter__()
+    assert got == ["websocket.receive" if accepts else "websocket.disconnect"]
+
+
 def test_a_client_that_leaves_before_the_answer() -> None:
     entered, got = threading.Event(), []
     done = threading.Event()

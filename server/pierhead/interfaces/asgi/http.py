@@ -39,6 +39,7 @@ class HttpCall:
         "_fields",
         "_gone",
         "_pieces",
+        "_refused",
         "_request",
         "_sent",
         "_status",
@@ -57,6 +58,7 @@ class HttpCall:
         self._pieces: AsyncIterator[bytes] | None = None
         self._unread = True
         self._gone = False
+        self._refused = False
 
     # What the application calls
 
@@ -113,15 +115,18 @@ class HttpCall:
 
     def failed(self, error: Exception) -> Response | None:
         """Return the response to a request whose application raised; raises `error` where it is too late."""
-        if self._gone or isinstance(error, ClientDisconnected):
-            if self._channel.started and not self._channel.done:
-                raise ClientDisconnected("the client closed the connection") from error
-            return None if self._channel.done else _not_read()
-        if self._channel.done:
-            log_failure(self._request, "failed after its response", exc_info=error)
+        channel = self._channel
+        left = self._gone or channel.client_left or isinstance(error, ClientDisconnected)
+        if channel.done:
+            if not (self._refused or isinstance(error, ClientDisconnected)):
+                log_failure(self._request, "failed after its response", exc_info=error)
             return None
-        if self._channel.started:
+        if channel.started:
+            if left:
+                raise ClientDisconnected("the client closed the connection") from error
             raise error
+        if left:
+            return _not_read()
         log_failure(self._request, "unhandled exception", exc_info=error)
         return with_additions(self._request, Response.problem(500))
 
@@ -130,7 +135,7 @@ class HttpCall:
         if self._channel.done:
             return None
         if self._channel.started:
-            if self._gone:
+            if self._gone or self._channel.client_left:
                 raise ClientDisconnected("the client closed the connection")
             raise RuntimeError("the application returned before its response was complete")
         if self._gone:
@@ -196,6 +201,7 @@ class HttpCall:
 
     async def _refuse(self, error: HTTPError) -> None:
         """Answer for the application, which cannot know why the body ends."""
+        self._refused = True
         if not self._channel.started:
             response = Response.problem(error.status, error.detail, headers=error.headers)
             await self._channel.send(with_additions(self._request, response))

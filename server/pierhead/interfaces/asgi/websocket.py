@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 
 from pierhead.errors import ClientDisconnected, WebSocketClosed
@@ -32,22 +33,24 @@ class WebSocketCall:
         self._status = 0
         self._fields: RawHeaders = []
         self._body = bytearray()
+        self._answered = asyncio.Event()
 
     async def receive(self) -> Message:
         """Return the next event: connect, a message, or, at the end and from then on, disconnect."""
         if self._state is _State.NEW:
             self._state = _State.CONNECTING
             return {"type": "websocket.connect"}
-        try:
-            if self._state is _State.OPEN:
+        if self._state is not _State.CLOSED and not self._answered.is_set():
+            await self._until_answered()
+        if self._state is _State.OPEN:
+            try:
                 data = await self._socket.receive()
+            except WebSocketClosed:
+                pass
+            else:
                 if isinstance(data, str):
                     return {"type": "websocket.receive", "text": data, "bytes": None}
                 return {"type": "websocket.receive", "text": None, "bytes": data}
-            if self._state is not _State.CLOSED:
-                await self._socket.disconnect()
-        except WebSocketClosed:
-            pass
         self._state = _State.CLOSED
         code = self._socket.close_code or 1006
         return {"type": "websocket.disconnect", "code": code, "reason": self._socket.close_reason}
@@ -64,6 +67,7 @@ class WebSocketCall:
                 fields = checked_fields(message.get("headers", ()))
                 await self._socket.accept(message.get("subprotocol"), fields)
                 self._state = _State.OPEN
+                self._answered.set()
             elif kind == "websocket.close" and state is not _State.DENYING:
                 await self._close(message)
             elif kind == "websocket.http.response.start" and state in {_State.NEW, _State.CONNECTING}:
@@ -84,6 +88,16 @@ class WebSocketCall:
             self._state = _State.CLOSED
             raise ClientDisconnected(str(closed)) from None
 
+    async def _until_answered(self) -> None:
+        """Wait for the answer to the handshake, which another task may give, or for the client to leave."""
+        waiting = [asyncio.ensure_future(wait()) for wait in (self._answered.wait, self._socket.disconnect)]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
     async def _close(self, message: Message) -> None:
         if self._state is _State.CLOSED:
             raise ClientDisconnected("the WebSocket is closed")
@@ -95,5 +109,6 @@ class WebSocketCall:
 
     async def _deny(self, response: Response) -> None:
         self._state = _State.CLOSED
+        self._answered.set()
         response.headers.raw += additions(self._socket.request, response.headers.raw)
         await self._socket.reject(response)

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 
-from pierhead.protocols.http1 import Data, End, Event, Framing, Http1Codec, Http1Limits, Refused, RequestHead
+from pierhead.forwarded import WARY, WATCHED
+from pierhead.protocols.http1 import (
+    Data,
+    End,
+    Event,
+    Framing,
+    Http1Codec,
+    Http1Limits,
+    Refused,
+    RequestHead,
+    SimpleHeads,
+)
 from tests.wire.corpus import Expected
 
-__all__ = ["Reading", "Seen", "read", "same"]
+__all__ = ["LIMITS", "Reading", "Seen", "new_codec", "read", "same"]
 
 LIMITS = Http1Limits()
 RawFields = tuple[tuple[bytes, bytes], ...]
+
+
+@functools.cache
+def _simple_heads(limits: Http1Limits) -> SimpleHeads:
+    return SimpleHeads(limits, [*WATCHED, b"x-request-id"], WARY)
+
+
+def new_codec(limits: Http1Limits = LIMITS) -> Http1Codec:
+    """Make a codec as the server makes it."""
+    return Http1Codec(limits, _simple_heads(limits))
 
 
 @dataclasses.dataclass
@@ -49,7 +71,7 @@ def read(pieces: Iterable[bytes], *, switching: bool = False, limits: Http1Limit
     With `switching` an upgrade to WebSocket is accepted, after which the bytes are another protocol's.
     """
     reading = Reading()
-    codec = Http1Codec(limits)
+    codec = new_codec(limits)
     for piece in pieces:
         if not _take(codec, codec.feed(piece), reading, switching=switching):
             return reading

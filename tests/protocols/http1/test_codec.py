@@ -42,7 +42,7 @@ def test_a_body_of_known_length_comes_in_pieces() -> None:
 def test_a_chunked_body_is_decoded_and_its_trailers_are_read() -> None:
     connection = codec()
     events = connection.feed(CHUNKED + b"5;x=y\r\nhello\r\n1\r\n!\r\n0\r\nX-Sum: 6\r\n\r\n")
-    assert events[1:] == [Data(b"hello"), Data(b"!"), End([(b"X-Sum", b"6")])]
+    assert events[1:] == [Data(b"hello!"), End([(b"X-Sum", b"6")])]
 
 
 def test_what_follows_a_request_waits_for_its_turn() -> None:
@@ -141,3 +141,11 @@ def test_h11_has_a_veto() -> None:
         Judge().head(b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n", head)
     with pytest.raises(RefusedError, match="malformed"):
         Judge().head(b"GET / HTTP/1.1\r\n\r\n", head)
+    judge = Judge()
+    judge.head(CHUNKED, Head("POST", "/", "1.1", b"Host: a\r\nTransfer-Encoding: chunked\r\n"))
+    with pytest.raises(RefusedError, match="malformed"):
+        judge.trailers(b"X : y\r\n\r\n")
+    judge = Judge()
+    judge.head(CHUNKED, Head("POST", "/", "1.1", b"Host: a\r\nTransfer-Encoding: chunked\r\n"))
+    with pytest.raises(RefusedError, match="more than one way"):
+        judge.trailers(b"X: y\r\n")

@@ -1,7 +1,7 @@
-"""The framing of request bodies: finds where a body ends and lets only well-formed framing through.
+"""The framing of chunked request bodies: finds where each ends and lets only well-formed framing through.
 
-A body of known length is cut off by counting. A chunked body is checked strictly and rewritten without its
-chunk extensions, which a recipient ignores (RFC 9112, 7.1.1), before h11 decodes it.
+It is checked strictly and decoded here; chunk extensions are checked and ignored (RFC 9112, 7.1.1). Trailer
+sections are read by h11 as well (see `judge`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import enum
 
 from pierhead.protocols.http1 import grammar
 from pierhead.protocols.http1.events import Http1Limits
-from pierhead.protocols.http1.gate import RefusedError, check_partial
+from pierhead.protocols.http1.gate import PartialHead, RefusedError
 
 __all__ = ["ChunkedGate"]
 
@@ -26,8 +26,12 @@ class _Expects(enum.Enum):
     NOTHING = "nothing more"
 
 
+# As globals: looking a member of an Enum up costs more, and this is done several times for every chunk.
+_SIZE, _DATA, _DATA_END, _TRAILERS, _NOTHING = _Expects
+
+
 class ChunkedGate:
-    """Checks one chunked body, however it is split.
+    """Checks and decodes one chunked body, however it is split.
 
     `feed` raises RefusedError: 400 for malformed framing or a trailer field that may be none, 413 for a
     body and 431 for a trailer section over its limit.
@@ -35,88 +39,91 @@ class ChunkedGate:
 
     def __init__(self, limits: Http1Limits) -> None:
         self._limits = limits
-        self._expects = _Expects.SIZE
+        self._expects = _SIZE
         self._left = 0  # bytes of the current chunk's data that are still to come
         self._body_bytes = 0
         self._extension_bytes = 0
+        self._partial = PartialHead(limits, request_line=False)
+        self.trailers = b""
+        """The trailer section with its empty line, once `done`."""
 
     @property
     def done(self) -> bool:
         """Whether the body and its trailer section are complete."""
-        return self._expects is _Expects.NOTHING
+        return self._expects is _NOTHING
 
     def feed(self, buffer: bytearray) -> bytes:
-        """Take what is complete off the front of `buffer` and return it for h11."""
-        passed = bytearray()
-        while buffer and not self.done:
-            taken = self._step(buffer)
-            if taken is None:
-                break
-            passed += taken
-        return bytes(passed)
+        """Take what is complete off the front of `buffer`; returns the data in it."""
+        pieces: list[bytes] = []
+        at = 0
+        have = len(buffer)
+        while at < have and self._expects is not _NOTHING:
+            if self._expects is _DATA:
+                end = min(at + self._left, have)
+                with memoryview(buffer) as view:
+                    pieces.append(bytes(view[at:end]))
+                self._left -= end - at
+                at = end
+                if not self._left:
+                    self._expects = _DATA_END
+            elif self._expects is _DATA_END:
+                if not b"\r\n".startswith(buffer[at : at + 2]):
+                    raise RefusedError(400, "a chunk is longer than its size says")
+                if have - at < 2:
+                    break
+                at += 2
+                self._expects = _SIZE
+            else:
+                end = self._size_line(buffer, at) if self._expects is _SIZE else self._trailers(buffer, at)
+                if not end:
+                    break
+                at = end
+        del buffer[:at]
+        return b"".join(pieces)
 
-    def _step(self, buffer: bytearray) -> bytes | bytearray | None:
-        """Take one element off `buffer`; None where it is not complete yet."""
-        if self._expects is _Expects.SIZE:
-            return self._size_line(buffer)
-        if self._expects is _Expects.DATA:
-            data = buffer[: self._left]
-            del buffer[: self._left]
-            self._left -= len(data)
-            if not self._left:
-                self._expects = _Expects.DATA_END
-            return data
-        if self._expects is _Expects.DATA_END:
-            if not b"\r\n".startswith(buffer[:2]):
-                raise RefusedError(400, "a chunk is longer than its size says")
-            if len(buffer) < 2:
-                return None
-            del buffer[:2]
-            self._expects = _Expects.SIZE
-            return b"\r\n"
-        return self._trailers(buffer)
-
-    def _size_line(self, buffer: bytearray) -> bytes | None:
-        end = buffer.find(b"\n") + 1
-        if not end:
-            if len(buffer) > self._limits.max_line_bytes:
+    def _size_line(self, buffer: bytearray, at: int) -> int:
+        """Take the size line at `at`; returns where it ends, 0 where it is not complete."""
+        match = grammar.CHUNK_SIZE.match(buffer, at)
+        if match is None:
+            end = buffer.find(b"\n", at) + 1
+            length = (end or len(buffer)) - at
+            if length > self._limits.max_line_bytes:
                 raise RefusedError(400, _BAD_SIZE_LINE)
-            return None
-        line = bytes(buffer[:end])
-        match = grammar.CHUNK_LINE.fullmatch(line)
-        if match is None or end > self._limits.max_line_bytes:
-            raise RefusedError(400, _BAD_SIZE_LINE)
-        # Extensions do nothing here, so a body that is mostly extensions is an attack.
-        self._extension_bytes += len(line) - match.end(1) - 2
-        if self._extension_bytes > self._limits.max_head_bytes:
-            raise RefusedError(400, "the chunk extensions are longer than a head may be")
-        size = int(match[1], 16)
-        self._body_bytes += size
+            if not end:
+                return 0
+            match = grammar.CHUNK_LINE.fullmatch(buffer, at, end)
+            if match is None:
+                raise RefusedError(400, _BAD_SIZE_LINE)
+            # Extensions do nothing here, so a body that is mostly extensions is an attack.
+            self._extension_bytes += length - len(match[1]) - 2
+            if self._extension_bytes > self._limits.max_head_bytes:
+                raise RefusedError(400, "the chunk extensions are longer than a head may be")
+        self._left = int(match[1], 16)
+        self._body_bytes += self._left
         if self._body_bytes > self._limits.max_body_bytes:
             raise RefusedError(413, f"the body is longer than {self._limits.max_body_bytes} bytes")
-        del buffer[:end]
-        self._left = size
-        self._expects = _Expects.DATA if size else _Expects.TRAILERS
-        return b"%x\r\n" % size
+        self._expects = _DATA if self._left else _TRAILERS
+        return match.end()
 
-    def _trailers(self, buffer: bytearray) -> bytes | None:
-        if buffer.startswith(b"\r\n"):
+    def _trailers(self, buffer: bytearray, at: int) -> int:
+        """Take the trailer section at `at`; returns where it ends, 0 where it is not complete."""
+        section = buffer[at:]
+        if section.startswith(b"\r\n"):
             end = 2
         else:
-            end = buffer.find(b"\r\n\r\n") + 4
-            check_partial(buffer if end < 4 else buffer[:end], self._limits, request_line=False)
-            if end < 4:
-                return None
-        section = bytes(buffer[:end])
-        names = section[:-2].split(b"\r\n")[:-1]
-        if len(names) > self._limits.max_headers:
+            end = self._partial.find_end(section)
+            self._partial.check(section[:end] if end else section)
+            if not end:
+                return 0
+        self.trailers = bytes(section[:end])
+        lines = self.trailers[:-2].split(b"\r\n")[:-1]
+        if len(lines) > self._limits.max_headers:
             raise RefusedError(431, f"the trailer section has more than {self._limits.max_headers} fields")
-        for line in names:
+        for line in lines:
             if not grammar.FIELD_LINE.fullmatch(line + b"\r\n"):
                 raise RefusedError(400, "a trailer line is not 'name: value'")
             name = line.partition(b":")[0].lower()
             if name in grammar.FORBIDDEN_TRAILERS:
                 raise RefusedError(400, f"{name.decode()} may not be a trailer field (RFC 9110, 6.5.1)")
-        del buffer[:end]
-        self._expects = _Expects.NOTHING
-        return section
+        self._expects = _NOTHING
+        return at + end

@@ -26,7 +26,7 @@ from pierhead.protocols.http1.events import (
     Refused,
     RequestHead,
 )
-from pierhead.protocols.http1.gate import RefusedError, check_partial, parse_head
+from pierhead.protocols.http1.gate import PartialHead, RefusedError, parse_head
 from pierhead.protocols.http1.judge import Judge
 from pierhead.protocols.http1.render import ResponseWriter, hints, render_ordinary
 from pierhead.protocols.http1.simple import SimpleHeads
@@ -63,6 +63,7 @@ class Http1Codec:
         "_limits",
         "_method",
         "_ordinary",
+        "_partial",
         "_simple",
         "_state",
         "_version",
@@ -76,6 +77,7 @@ class Http1Codec:
         self._state = _HEAD
         self._buffer = bytearray()
         self._empty_lines = 0
+        self._partial: PartialHead | None = None  # what came of a head that is not complete
         self._left = 0  # of a body of known length
         self._chunks: ChunkedGate | None = None
         self._judge: Judge | None = None
@@ -166,10 +168,13 @@ class Http1Codec:
             self._empty_lines += 1
         if not buffer or buffer == b"\r":
             return
-        end = buffer.find(b"\r\n\r\n") + 4
-        if end < 4:
-            check_partial(buffer, self._limits)
+        partial = self._partial or PartialHead(self._limits)
+        end = partial.find_end(buffer)
+        if not end:
+            partial.check(buffer)
+            self._partial = partial
             return
+        self._partial = None
         simple = self._simple.read(buffer)
         if simple is not None:
             head = simple[0]
@@ -209,11 +214,13 @@ class Http1Codec:
                 events.append(End())
                 self._state = _COMPLETE
             return
-        assert self._judge is not None
-        checked = self._chunks.feed(self._buffer)
-        if checked:
-            events += self._judge.body(checked)
+        data = self._chunks.feed(self._buffer)
+        if data:
+            events.append(Data(data))
         if self._chunks.done:
+            assert self._judge is not None
+            section = self._chunks.trailers
+            events.append(End(self._judge.trailers(section) if len(section) > 2 else []))
             self._state = _COMPLETE
 
     # Writing

@@ -4,7 +4,7 @@
 requests are smuggled past a proxy, so they are refused here (RFC 9112, 11.2), each with its status.
 
 The answer does not depend on how the bytes were split: what can be refused before the head is complete is
-decided by the first byte that is wrong, in `check_partial`, and a complete head is asked the same first.
+decided by the first byte that is wrong, in `PartialHead`, and a complete head is asked the same first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NoReturn
 from pierhead.protocols.http1 import grammar
 from pierhead.protocols.http1.events import Framing, Http1Limits, RequestHead
 
-__all__ = ["RefusedError", "check_partial", "parse_head"]
+__all__ = ["PartialHead", "RefusedError", "parse_head"]
 
 _LONGEST_LENGTH = 19  # decimal digits of a 63-bit integer
 _AFTER_TARGET = len(" HTTP/1.1")
@@ -29,30 +29,55 @@ class RefusedError(Exception):
         self.reason = reason
 
 
-def check_partial(head: bytes | bytearray, limits: Http1Limits, *, request_line: bool = True) -> None:
-    """Refuse the beginning of a head as soon as no continuation could make it valid.
+class PartialHead:
+    """Refuses the beginning of a head, as it grows, as soon as no continuation could make it valid.
 
-    `head` starts at the request line (without `request_line`: at the first field of a trailer section) and
-    holds at most one head. Raises RefusedError: 400 for a byte that may stand nowhere in a head, 414 for a
-    request line and 431 for a head over its limit. Of several faults the first counts, each placed at the
-    byte that decides it: a CR is decided by the byte after it.
+    The head starts at the request line (without `request_line`: at the first field of a trailer section).
     """
-    faults: list[tuple[int, int, str]] = []
-    bad = grammar.BAD_BYTE.search(head)
-    if bad:
-        place = bad.start() + (bad[0] == b"\r")
-        faults.append((place, 400, "a control character or a bare CR or LF in the request head"))
-    if request_line:
-        end = head.find(b"\r\n")
-        line_bytes = end if end >= 0 else len(head) - head.endswith(b"\r")
-        if line_bytes > limits.max_line_bytes:
-            place = limits.max_line_bytes + (head[limits.max_line_bytes] == 0x0D)
-            faults.append((place, 414, f"the request line is longer than {limits.max_line_bytes} bytes"))
-    if len(head) > limits.max_head_bytes:
-        faults.append((limits.max_head_bytes, 431, f"the head is longer than {limits.max_head_bytes} bytes"))
-    if faults:
-        _, status, reason = min(faults)
-        raise RefusedError(status, reason)
+
+    __slots__ = ("_limits", "_line_bytes", "_request_line", "seen")
+
+    def __init__(self, limits: Http1Limits, *, request_line: bool = True) -> None:
+        self._limits = limits
+        self._request_line = request_line
+        self._line_bytes = -1  # of a request line that is complete
+        self.seen = 0
+        """How many bytes were checked: only those that are new are looked at again."""
+
+    def check(self, head: bytes | bytearray) -> None:
+        """Check the bytes so far, at most one head; raises RefusedError.
+
+        400 for a byte that may stand nowhere in a head, 414 for a request line and 431 for a head over its
+        limit. Of several faults the first counts, each placed at the byte that decides it: a CR is decided by
+        the byte after it.
+        """
+        limits = self._limits
+        begin = max(self.seen - 1, 0)  # the last one may have been a CR
+        faults: list[tuple[int, int, str]] = []
+        bad = grammar.BAD_BYTE.search(head, begin)
+        if bad:
+            place = bad.start() + (bad[0] == b"\r")
+            faults.append((place, 400, "a control character or a bare CR or LF in the request head"))
+        if self._request_line:
+            if self._line_bytes < 0:
+                self._line_bytes = head.find(b"\r\n", begin)
+            line_bytes = self._line_bytes if self._line_bytes >= 0 else len(head) - head.endswith(b"\r")
+            if line_bytes > limits.max_line_bytes:
+                place = limits.max_line_bytes + (head[limits.max_line_bytes] == 0x0D)
+                faults.append((place, 414, f"the request line is longer than {limits.max_line_bytes} bytes"))
+        if len(head) > limits.max_head_bytes:
+            faults.append(
+                (limits.max_head_bytes, 431, f"the head is longer than {limits.max_head_bytes} bytes")
+            )
+        if faults:
+            _, status, reason = min(faults)
+            raise RefusedError(status, reason)
+        self.seen = len(head)
+
+    def find_end(self, head: bytes | bytearray) -> int:
+        """Return where the head ends, after its empty line; 0 where it is not complete."""
+        place = head.find(b"\r\n\r\n", max(self.seen - 3, 0))
+        return 0 if place < 0 else place + 4
 
 
 def parse_head(head: bytes, limits: Http1Limits) -> RequestHead:
@@ -64,7 +89,7 @@ def parse_head(head: bytes, limits: Http1Limits) -> RequestHead:
     if match is None:
         _refuse(head, limits)
     if len(head) > limits.max_head_bytes or match.end(2) + _AFTER_TARGET > limits.max_line_bytes:
-        check_partial(head, limits)
+        PartialHead(limits).check(head)
     method, target, minor, section = match.groups()
     if section.count(b"\n") > limits.max_headers:
         raise RefusedError(431, f"the request has more than {limits.max_headers} header fields")
@@ -78,7 +103,7 @@ def parse_head(head: bytes, limits: Http1Limits) -> RequestHead:
 
 def _refuse(head: bytes, limits: Http1Limits) -> NoReturn:
     """Say why a complete head did not match; raises RefusedError."""
-    check_partial(head, limits)
+    PartialHead(limits).check(head)
     lines = head[:-4].split(b"\r\n")
     line = grammar.REQUEST_LINE.fullmatch(lines[0])
     if line is None:

@@ -14,6 +14,7 @@ __all__ = [
     "BAD_BYTE",
     "BAD_ESCAPE",
     "CHUNK_LINE",
+    "CHUNK_SIZE",
     "DIGITS",
     "FIELD",
     "FIELD_LINE",
@@ -84,9 +85,10 @@ ABSOLUTE_FORM = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?+://([^/?#]++)(%b)?+%b" % (_P
 # In a path a percent sign starts an escape, and the escaped byte is not NUL (RFC 3986, 2.1).
 BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})|%00")
 
-# chunk-size and chunk extensions (RFC 9112, 7.1.1); white space only where BWS may stand.
+# chunk-size alone, and with chunk extensions (RFC 9112, 7.1.1); white space only where BWS may stand.
 _QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
 _EXTENSION = rb"[\t\x20]*+;[\t\x20]*+%b++(?:[\t\x20]*+=[\t\x20]*+(?:%b++|%b))?+" % (TCHAR, TCHAR, _QUOTED)
+CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16}+)\r\n")
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:%b)*+\r\n" % _EXTENSION)
 
 # Fields that frame, route, authenticate or control a request mean nothing good after its body

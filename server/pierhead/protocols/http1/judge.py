@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import h11
 
-from pierhead.protocols.http1.events import Data, End, Event, RequestHead
+from pierhead.protocols.http1.events import RawFields, RequestHead
 from pierhead.protocols.http1.gate import RefusedError
 
 __all__ = ["Judge"]
@@ -29,19 +29,12 @@ class Judge:
         ):
             raise RefusedError(400, "the request head can be read in more than one way")
 
-    def body(self, raw: bytes) -> list[Event]:
-        """Decode the next bytes of a chunked body; raises RefusedError 400 for what h11 does not take."""
-        events: list[Event] = []
-        event = self._next(raw)
-        while event is not h11.NEED_DATA:
-            if isinstance(event, h11.Data):
-                if event.data:
-                    events.append(Data(bytes(event.data)))
-            elif isinstance(event, h11.EndOfMessage):
-                events.append(End(list(event.headers.raw_items())))
-                break
-            event = self._next(b"")
-        return events
+    def trailers(self, section: bytes) -> RawFields:
+        """Read the trailer section that ends a chunked body; raises RefusedError 400 where h11 does not."""
+        event = self._next(b"0\r\n" + section)
+        if not isinstance(event, h11.EndOfMessage):
+            raise RefusedError(400, "the trailer section can be read in more than one way")
+        return list(event.headers.raw_items())
 
     def _next(self, raw: bytes) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         if raw:

@@ -398,7 +398,7 @@ def test_pathsend_sends_a_file(tmp_path: Path) -> None:
         await send({"type": "http.response.pathsend", "path": str(file)})
 
     head, content = answer(give)
-    assert b"Content-Length: 1048576" in head
+    assert b"content-length: 1048576" in head
     assert content == file.read_bytes()
 
 

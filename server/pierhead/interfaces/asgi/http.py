@@ -13,10 +13,10 @@ from pierhead.errors import ClientDisconnected, HTTPError
 from pierhead.interfaces.additions import additions, with_additions
 from pierhead.interfaces.asgi.scope import Message
 from pierhead.interfaces.failures import log_failure
-from pierhead.interfaces.fields import checked_fields
+from pierhead.interfaces.fields import checked_fields, response_fields
 from pierhead.messages.channel import ResponseChannel
 from pierhead.messages.files import FileBody
-from pierhead.messages.headers import Headers, RawHeaders
+from pierhead.messages.headers import RawHeaders
 from pierhead.messages.request import Request
 from pierhead.messages.response import Response
 
@@ -33,32 +33,21 @@ _STAGES = ("nothing", "http.response.start", "a part of the body", "the whole bo
 class HttpCall:
     """The `receive` and `send` of one request, and what becomes of it when the application is done."""
 
-    __slots__ = (
-        "_announced",
-        "_channel",
-        "_fields",
-        "_gone",
-        "_pieces",
-        "_refused",
-        "_request",
-        "_sent",
-        "_status",
-        "_trailers",
-        "_unread",
-    )
+    # Class attributes: what most requests leave at its default is then not set for each of them.
+    _sent = _NOTHING
+    _status = 0
+    _length: bytes | None = None  # the Content-Length
+    _announced = False  # whether trailers are
+    _pieces: AsyncIterator[bytes] | None = None
+    _unread = True
+    _gone = False
+    _refused = False
 
     def __init__(self, request: Request, channel: ResponseChannel) -> None:
         self._request = request
         self._channel = channel
-        self._sent = _NOTHING
-        self._status = 0
         self._fields: RawHeaders = []
-        self._announced = False  # trailers
         self._trailers: RawHeaders = []
-        self._pieces: AsyncIterator[bytes] | None = None
-        self._unread = True
-        self._gone = False
-        self._refused = False
 
     # What the application calls
 
@@ -93,10 +82,22 @@ class HttpCall:
         """
         kind = message["type"]
         sent = self._sent
-        if kind == "http.response.start" and sent == _NOTHING:
+        if sent == _NOTHING and kind == "http.response.start":
             self._start(message)
-        elif kind == "http.response.body" and _START <= sent <= _BODY:
-            await self._body(message.get("body", b""), message.get("more_body", False))
+        elif sent == _START and kind == "http.response.body":
+            body = message.get("body", b"")
+            if not body or message.get("more_body", False) or self._announced:
+                await self._begin(bytes(body), message.get("more_body", False))
+                return
+            self._sent = _ALL
+            if self._length is not None and self._length != b"%d" % len(body):
+                self._fields.append((b"content-length", self._length))  # for the protocol to refuse
+            await self._channel.send(Response.from_raw(self._status, self._fields, bytes(body)))
+        elif sent == _BODY and kind == "http.response.body":
+            if body := message.get("body", b""):
+                await self._channel.write(bytes(body))
+            if not message.get("more_body", False):
+                await self._end()
         elif kind == "http.response.pathsend" and sent == _START:
             await self._file(message["path"])
         elif kind == "http.response.trailers" and sent == _WHOLE_BODY:
@@ -151,7 +152,7 @@ class HttpCall:
         status = int(message["status"])
         if not 200 <= status <= 599:
             raise ValueError(f"a response's status is 200 to 599, not {status}")
-        fields = checked_fields(message.get("headers", ()))
+        fields, self._length = response_fields(message.get("headers", ()))
         if self._request._response_headers:
             fields += additions(self._request, fields)
         self._status = status
@@ -159,23 +160,19 @@ class HttpCall:
         self._announced = bool(message.get("trailers", False))
         self._sent = _START
 
-    async def _body(self, body: bytes, more: bool) -> None:
-        if self._sent == _START:
-            response = Response.from_raw(self._status, self._fields, bytes(body))
-            if self._status in _BODILESS:
-                self._sent = _ALL
-                await self._channel.send(response)
-            elif more or self._announced or self._length_is_unknown(body):
-                self._sent = _BODY
-                await self._channel.send(response, more=True)
-                if not more:
-                    await self._end()
-            else:
-                self._sent = _ALL
-                await self._channel.send(response)
+    async def _begin(self, body: bytes, more: bool) -> None:
+        """Send a response that is not all there, or has no body."""
+        if self._length is not None:
+            self._fields.append((b"content-length", self._length))
+        response = Response.from_raw(self._status, self._fields, body)
+        length_is_unknown = self._length is None and self._request.method == "HEAD"
+        if self._status in _BODILESS or not (more or self._announced or length_is_unknown):
+            self._sent = _ALL
+            await self._channel.send(response)
             return
-        if body:
-            await self._channel.write(bytes(body))
+        # A response to HEAD says nothing about a length that nobody knows (RFC 9110, 8.6).
+        self._sent = _BODY
+        await self._channel.send(response, more=True)
         if not more:
             await self._end()
 
@@ -188,16 +185,10 @@ class HttpCall:
 
     async def _file(self, path: str) -> None:
         body = await asyncio.to_thread(FileBody.of, path)
-        if not any(name.lower() == b"content-length" for name, _ in self._fields):
-            self._fields.append((b"Content-Length", b"%d" % body.length))
+        length = b"%d" % body.length if self._length is None else self._length
+        self._fields.append((b"content-length", length))
         self._sent = _ALL
         await self._channel.send(Response.from_raw(self._status, self._fields, body))
-
-    def _length_is_unknown(self, body: bytes) -> bool:
-        """Tell whether this answers HEAD without saying how long the body would be (RFC 9110, 8.6)."""
-        if body or self._request.method != "HEAD":
-            return False
-        return "Content-Length" not in Headers.from_raw(self._fields)
 
     async def _refuse(self, error: HTTPError) -> None:
         """Answer for the application, which cannot know why the body ends."""

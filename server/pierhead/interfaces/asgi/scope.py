@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
-from pierhead.messages.request import Request
+from pierhead.messages.request import Address, Request
 
 __all__ = [
     "ASGIApp",
@@ -37,24 +37,40 @@ _WEBSOCKET_EXTENSIONS: dict[str, Any] = {"websocket.http.response": {}}
 
 def http_scope(request: Request, state: dict[str, Any]) -> Scope:
     """Return the scope of an HTTP request; `state` is what the lifespan keeps, copied for the request."""
+    root_path = request.root_path
+    raw_path = root_path + request.raw_path
+    client, server = request.client, request.server
     scope: Scope = {
         "type": "http",
+        "asgi": _HTTP_VERSIONS.copy(),
+        "http_version": request.http_version,
         "method": request.method,
         "scheme": request.scheme,
+        "path": unquote(raw_path) if "%" in raw_path else raw_path,
+        "raw_path": raw_path.encode("latin-1"),
+        "query_string": request.target.partition("?")[2].encode("latin-1"),
+        "root_path": unquote(root_path) if "%" in root_path else root_path,
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "client": client if client is not None and client.port is not None else _client(client),
+        "server": server if server is not None and server.port is not None else _server(server),
+        "state": state.copy(),
         "extensions": _HTTP_EXTENSIONS.copy(),
     }
-    return _filled(scope, request, state)
+    if request.tls is not None:
+        scope["extensions"]["tls"] = request.tls.as_extension()
+    return scope
 
 
 def websocket_scope(request: Request, subprotocols: tuple[str, ...], state: dict[str, Any]) -> Scope:
     """Return the scope of a WebSocket, opened by `request`."""
-    scope: Scope = {
-        "type": "websocket",
-        "scheme": "wss" if request.scheme == "https" else "ws",
-        "subprotocols": list(subprotocols),
-        "extensions": _WEBSOCKET_EXTENSIONS.copy(),
-    }
-    return _filled(scope, request, state)
+    scope = http_scope(request, state)
+    del scope["method"]
+    extensions = {**scope["extensions"], **_WEBSOCKET_EXTENSIONS}
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if request.scheme == "https" else "ws"
+    scope["subprotocols"] = list(subprotocols)
+    scope["extensions"] = {name: extensions[name] for name in extensions.keys() - _HTTP_EXTENSIONS.keys()}
+    return scope
 
 
 def lifespan_scope(state: dict[str, Any]) -> Scope:
@@ -62,27 +78,13 @@ def lifespan_scope(state: dict[str, Any]) -> Scope:
     return {"type": "lifespan", "asgi": _LIFESPAN_VERSIONS.copy(), "state": state}
 
 
-def _filled(scope: Scope, request: Request, state: dict[str, Any]) -> Scope:
-    """Add what requests and WebSockets have in common."""
-    root_path = request.root_path
-    raw_path = root_path + request.raw_path
-    client = request.client
-    if client is not None and client.port is None:
-        # A unix socket's peer has no address; a proxy may have named the client without its port.
-        client = None if client.host.startswith("unix:") else client._replace(port=0)
-    server = request.server
-    if server is not None and server.port is None:
-        server = server._replace(host=server.host.removeprefix("unix:"))
-    scope["asgi"] = _HTTP_VERSIONS.copy()
-    scope["http_version"] = request.http_version
-    scope["path"] = unquote(raw_path) if "%" in raw_path else raw_path
-    scope["raw_path"] = raw_path.encode("latin-1")
-    scope["query_string"] = request.query_string.encode("latin-1")
-    scope["root_path"] = unquote(root_path) if "%" in root_path else root_path
-    scope["headers"] = [(name.lower(), value) for name, value in request.headers.raw]
-    scope["client"] = client
-    scope["server"] = server
-    scope["state"] = state.copy()
-    if request.tls is not None:
-        scope["extensions"]["tls"] = request.tls.as_extension()
-    return scope
+def _client(address: Address | None) -> Address | None:
+    """Return a client without a port as ASGI has it: one that a proxy named, or the peer of a unix socket."""
+    if address is None or address.host.startswith("unix:"):
+        return None
+    return address._replace(port=0)
+
+
+def _server(address: Address | None) -> Address | None:
+    """Return the address of a unix socket as ASGI has it: its path, and no port."""
+    return None if address is None else address._replace(host=address.host.removeprefix("unix:"))

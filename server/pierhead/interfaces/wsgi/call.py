@@ -11,7 +11,7 @@ from pierhead.errors import ClientDisconnected
 from pierhead.interfaces.additions import additions
 from pierhead.interfaces.environ import meta_variables
 from pierhead.interfaces.failures import log_failure
-from pierhead.interfaces.fields import checked_fields
+from pierhead.interfaces.fields import response_fields
 from pierhead.interfaces.wsgi.streams import ErrorStream, FileWrapper
 from pierhead.messages.channel import ResponseChannel
 from pierhead.messages.headers import RawHeaders
@@ -54,7 +54,7 @@ class WSGICall:
         self._length = length
         self._status = 0
         self._fields: RawHeaders = []
-        self._announced: int | None = None
+        self._announced: bytes | None = None
         self._streaming = False
 
     def run(self) -> Response | None:
@@ -84,9 +84,9 @@ class WSGICall:
         code = status[:3]
         if not (code.isascii() and code.isdecimal() and 200 <= int(code) <= 599):
             raise ValueError(f"a status is like '200 OK', from 200 to 599, not {status!r}")
-        self._fields = checked_fields([(_name(name), value.encode("latin-1")) for name, value in headers])
-        lengths = [value for name, value in self._fields if name.lower() == b"content-length"]
-        self._announced = int(lengths[0]) if lengths and lengths[0].isdigit() else None
+        self._fields, self._announced = response_fields(
+            [(_name(name), value.encode("latin-1")) for name, value in headers]
+        )
         self._status = int(code)
         return self.write
 
@@ -122,7 +122,7 @@ class WSGICall:
         if self._streaming:
             if first:
                 self._send(first)
-        elif not first or self._announced == len(first):
+        elif not first or self._announced == b"%d" % len(first):
             # All that may come: more would be an error. The end is asked for, as work may be done there.
             return self._whole(first + b"".join([_checked(block) for block in blocks]))
         else:
@@ -142,6 +142,8 @@ class WSGICall:
 
     def _whole(self, body: bytes) -> Response:
         self._check_started()
+        if self._announced is not None and (not body or self._announced != b"%d" % len(body)):
+            self._fields.append((b"Content-Length", self._announced))  # for the protocol to say or to refuse
         if self._status in _BODILESS:
             body = b""
         elif self._request.method == "HEAD" and not body and self._announced is None:
@@ -156,6 +158,8 @@ class WSGICall:
             return
         if self._status in _BODILESS:
             raise RuntimeError(f"a {self._status} response has no body, this one has {len(block)} bytes")
+        if self._announced is not None:
+            self._fields.append((b"Content-Length", self._announced))
         fields = self._fields + additions(self._request, self._fields)
         self._wait(self._channel.send(Response.from_raw(self._status, fields, block), more=True))
         self._streaming = True

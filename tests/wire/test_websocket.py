@@ -120,7 +120,7 @@ def send_until_blocked(peer: Peer, frame: Frame, running: Serving) -> int:
     while True:
         _, writable, _ = select.select([], [peer.socket], [], 0.5)
         if not writable:
-            if connection(running)._reading:
+            if connection(running).reading:
                 continue  # the machine is slow, not the server unwilling
             break
         rest = rest or batch
@@ -187,7 +187,7 @@ def test_many_compression_bombs_do_not_add_up(running: Serving, stage: Stage) ->
             target=peer.send, args=[Frame(BINARY, bomb, rsv=4) for bomb in bombs], daemon=True
         )
         sender.start()
-        until(lambda: not connection(running)._reading)
+        until(lambda: not connection(running).reading)
         channel = connection(running).websocket
         assert channel is not None
         assert channel._queue_bytes <= 12 << 20

@@ -118,7 +118,8 @@ class WebSocket:
 
     async def receive(self) -> str | bytes:
         """Return the next message: `str` for text, `bytes` for binary; raises WebSocketClosed at the end."""
-        await self._ready()
+        if self.close_code is not None or not self._answered:
+            await self._ready()
         try:
             return await self._channel.receive()
         except WebSocketClosed as closed:
@@ -139,7 +140,8 @@ class WebSocket:
 
         Raises WebSocketClosed once the WebSocket is closed.
         """
-        await self._ready()
+        if self.close_code is not None or not self._answered:
+            await self._ready()
         try:
             await self._channel.send(message)
         except WebSocketClosed as closed:

@@ -64,9 +64,9 @@ class HttpConnection(asyncio.Protocol):
     # fmt: off
     __slots__ = (
         "_body", "_deadline", "_dispatching", "_eof", "_events", "_exchange", "_held", "_held_bytes", "_left",
-        "_left_deadline", "_linger_bytes", "_phase", "_reading", "_writable", "_write_deadline", "client",
-        "codec", "congested", "local", "lost", "scheme", "server", "transport", "trusted", "websocket",
-        "write",
+        "_left_deadline", "_linger_bytes", "_phase", "_writable", "_write_deadline", "client",
+        "codec", "congested", "local", "lost", "reading", "scheme", "server", "transport", "trusted",
+        "websocket", "write",
     )
     # fmt: on
 
@@ -86,7 +86,7 @@ class HttpConnection(asyncio.Protocol):
         self._events: list[Event] | None = None  # of next requests, while others are acted on
         self._dispatching = False
         self._body: IncomingBody | None = None
-        self._reading = True
+        self.reading = True
         self._eof = False
         self._left = False
         self._left_deadline = math.inf
@@ -262,8 +262,8 @@ class HttpConnection(asyncio.Protocol):
 
     def set_reading(self, wanted: bool) -> None:
         """Read from the client, or leave its bytes to the kernel, so that it has to wait."""
-        if wanted is not self._reading and not self.transport.is_closing():
-            self._reading = wanted
+        if wanted is not self.reading and not self.transport.is_closing():
+            self.reading = wanted
             if wanted:
                 self.transport.resume_reading()
             else:
@@ -349,7 +349,7 @@ class HttpConnection(asyncio.Protocol):
                 self._wait_for(_HEAD, self.server.settings.head_timeout_s)
             elif self._eof:
                 self.transport.close()
-        if self._body is not None or codec.buffered_bytes or not self._reading:
+        if self._body is not None or codec.buffered_bytes or not self.reading:
             self._update_reading()
 
     def _hold(self, data: bytes) -> None:

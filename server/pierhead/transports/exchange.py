@@ -258,7 +258,8 @@ class Exchange:
         connection.write(connection.codec.data(piece))
         if self.head.method != "HEAD":
             self._body_bytes += len(piece)
-        await connection.drain()
+        if connection.congested or connection.transport.is_closing():
+            await connection.drain()
 
     async def end(self, trailers: RawHeaders | None = None) -> None:
         """Complete the response; see ResponseChannel."""
@@ -305,7 +306,8 @@ class Exchange:
             async for piece in pieces:
                 connection.write(connection.codec.data(piece))
                 self._body_bytes += len(piece)
-                await connection.drain()
+                if connection.congested or connection.transport.is_closing():
+                    await connection.drain()
         except asyncio.CancelledError:
             if connection.lost:
                 raise ClientDisconnected("the client closed the connection") from None

@@ -143,7 +143,8 @@ class WebSocketShell:
         self._piece_bytes = _PIECE_BYTES
         self._choked = False  # pongs wait for the peer, so that its pings have to wait too
         self._closed: WebSocketClosed | None = None
-        self._changed: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        self._heard_from = False  # since the last tick
         self._ping_at = math.inf
         self._dead_at = math.inf
         self._reply_at = math.inf
@@ -195,7 +196,8 @@ class WebSocketShell:
         self._queue_bytes -= len(message)
         if self._ahead:
             self._decode()
-        self._update_reading()
+        if not self._connection.reading:
+            self._update_reading()
         return message
 
     async def send(self, message: str | bytes) -> None:
@@ -208,7 +210,8 @@ class WebSocketShell:
             raise self._closed or WebSocketClosed(1006, "the WebSocket is closing")
         self.sent_bytes += len(data)
         self._connection.write(data)
-        await self._drain()
+        if self._connection.congested:
+            await self._drain()
 
     async def ping(self, payload: bytes) -> None:
         """Send a ping; see WebSocketChannel."""
@@ -238,13 +241,14 @@ class WebSocketShell:
 
     def data_received(self, data: bytes) -> None:
         """Decode what came."""
-        self._heard()
+        self._heard_from = True
         if not self._ahead and len(data) <= self._piece_bytes:
             self._feed(data)
         else:
             self._ahead += data
             self._decode()
-        self._update_reading()
+        if self._full or self._choked:
+            self._update_reading()
 
     def writable(self) -> None:
         """Go on reading: the peer has taken what it was sent."""
@@ -263,8 +267,8 @@ class WebSocketShell:
         """Ping a peer that is silent; give up on one that does not answer."""
         if now >= self._reply_at:
             self._reply()
-        if self._full or self._connection.congested:
-            self._heard()  # its pong could not be read, or the ping not be sent
+        if self._heard_from or self._full or self._connection.congested:
+            self._heard()  # it is alive; or its pong could not be read, or the ping not be sent
         elif now >= self._dead_at:
             self._end(WebSocketClosed(1006, "the peer did not answer a ping"))
             self._connection.abort()
@@ -338,6 +342,7 @@ class WebSocketShell:
 
     def _heard(self) -> None:
         """Put the next ping off: the peer is alive."""
+        self._heard_from = False
         settings = self._connection.server.settings
         interval = settings.websocket_ping_interval_s
         if self._codec is not None and not self._codec.close_sent and interval:
@@ -357,15 +362,17 @@ class WebSocketShell:
             raise self._closed or WebSocketClosed(1006, "the connection was lost") from None
 
     async def _wait(self) -> None:
-        if self._changed is None:
-            self._changed = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._changed)
+        """Wait until something came; each who waits has a future of their own, which may be cancelled."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
 
     def _wake(self) -> None:
-        if self._changed is not None:
-            if not self._changed.done():
-                self._changed.set_result(None)
-            self._changed = None
+        if self._waiters:
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._waiters.clear()
 
     def _update_reading(self) -> None:
         if not self._connection.lost:

@@ -83,7 +83,7 @@ class RequestHead:
         return split_fields(self.section)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)  # not frozen, which takes longer to make
 class Data:
     """A piece of the body, decoded."""
 

@@ -37,9 +37,11 @@ _REASON_BYTES = 123
 _FIN = 0x80
 _MASKED = 0x80
 _COMPRESSED = 0x40
+_TEXT = 0x81  # the first byte of a whole text message: FIN and the opcode
+_BINARY = 0x82
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)  # not frozen, which takes longer to make
 class Message:
     """A whole message: `str` for text, `bytes` for binary."""
 
@@ -124,6 +126,8 @@ class WebSocketCodec:
 
     def take_output(self) -> bytes:
         """Return what the protocol itself has to say since the last call: pongs."""
+        if not self._output:
+            return b""
         output = bytes(self._output)
         self._output.clear()
         return output
@@ -132,9 +136,7 @@ class WebSocketCodec:
         """Render a message; b"" once a close frame went out."""
         if self._close_sent:
             return b""
-        payload, first = (
-            (data.encode(), _FIN | Opcode.TEXT) if isinstance(data, str) else (data, _FIN | Opcode.BINARY)
-        )
+        payload, first = (data.encode(), _TEXT) if isinstance(data, str) else (data, _BINARY)
         if self._deflate is not None:
             payload = self._deflate.compress(payload)
             first |= _COMPRESSED
@@ -190,12 +192,12 @@ class WebSocketCodec:
             end = begin + size
             if size < 0 or end > have or size > self._max_message_bytes:
                 break
-            if first == _FIN | Opcode.TEXT:
+            if first == _TEXT:
                 try:
                     events.append(Message(_xor(data[begin:end], data[begin - 4 : begin]).decode()))
                 except UnicodeDecodeError:
                     break
-            elif first == _FIN | Opcode.BINARY:
+            elif first == _BINARY:
                 events.append(Message(_xor(data[begin:end], data[begin - 4 : begin])))
             else:
                 break

@@ -7,13 +7,15 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from stack import commands, database, ports
 from stack.bench import bench, peers
 from stack.checks import test
 from stack.errors import KitError
 from stack.locks import lock
-from stack.state import State
+from stack.project import write as project
+from stack.state import ROOT, State
 
 __all__ = ["main"]
 
@@ -76,8 +78,19 @@ def run(options: argparse.Namespace) -> int:
             return commands.down(state, delete_data=options.delete_data)
         case "status":
             return commands.show_status(state, as_json=options.json)
+        case "new":
+            return new(options)
         case _:
             return commands.logs(state, options.names, follow=options.follow, lines=options.lines)
+
+
+def new(options: argparse.Namespace) -> int:
+    """Make a project and say how it goes on. Raises KitError."""
+    place = project.new(options.name, example=options.example, proxy=options.proxy, into=options.into)
+    print(f"Made {place} from examples/{options.example}, behind {options.proxy}; README.md says the rest:\n")
+    print(f"    docker build -t pierhead {ROOT}     # once: the image of the server")
+    print(f"    cd {place}\n    docker compose up --wait --build")
+    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -111,6 +124,14 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("--follow", "-f", action="store_true", help="and what comes, until Ctrl-C")
     logs.add_argument(
         "--lines", "-n", type=int, default=50, metavar="N", help="the last N of each (default 50)"
+    )
+
+    new = subparsers.add_parser("new", help="write a project of your own, made from an example")
+    new.add_argument("name", metavar="NAME", help="of the project, its folder and its images")
+    new.add_argument("--example", choices=project.examples(), default="simple", help="(default simple)")
+    new.add_argument("--proxy", choices=list(project.PROXIES), default="caddy", help="(default caddy)")
+    new.add_argument(
+        "--into", type=Path, default=Path(), metavar="DIR", help="where its folder goes (default: here)"
     )
 
     for name, (_, about, _) in PASSED_ON.items():

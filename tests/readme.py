@@ -76,16 +76,23 @@ def matches(promised: str, happened: str) -> bool:
     return re.fullmatch(pattern, happened) is not None
 
 
-def run_readme(path: Path, *, cwd: Path, env: Mapping[str, str] | None = None) -> list[Command]:
-    """Run all commands of `path` in the folder `cwd`; return them. Raises ReadmeError if one is wrong."""
+def run_readme(
+    path: Path, *, cwd: Path, env: Mapping[str, str] | None = None, running: str | None = None
+) -> list[Command]:
+    """Run all commands of `path` in the folder `cwd`; return them. Raises ReadmeError if one is wrong.
+
+    `running` is the address of a server that runs already: then none is started, and this one is asked.
+    """
     done = list(commands(path.read_text(encoding="utf-8")))
     environment = {**os.environ, **(env or {})}
     servers: list[Server] = []
-    address = DOCUMENTED
+    address = running or DOCUMENTED
     try:
         with Shell(cwd, environment) as shell:
             for command in done:
                 where = f"{path.name}:{command.line}: $ {command.text}"
+                if command.server and running:
+                    continue
                 if command.server:
                     servers.append(Server(command.text, cwd, environment, where))
                     address = servers[-1].address

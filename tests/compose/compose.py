@@ -44,12 +44,15 @@ def why_not() -> str | None:
 
 @dataclass
 class Compose:
-    """One project. `ports` has the published port of each proxy."""
+    """One project. `ports` are the published ones; `folder` has the files, `options` names them."""
 
     project: str = field(default_factory=lambda: f"pierhead-test-{secrets.token_hex(4)}")
     ports: dict[str, int] = field(
         default_factory=lambda: {name: free_port() for name in (*PROXIES, "locust")}
     )
+    folder: Path = ROOT
+    options: Sequence[str] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def env(self) -> dict[str, str]:
@@ -59,14 +62,16 @@ class Compose:
             for name, value in os.environ.items()
             if not name.startswith(("COMPOSE_", "PIERHEAD_"))
         }
-        return clean | {f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
+        ports = {f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
+        return clean | ports | dict(self.settings)
 
     def __call__(self, *argv: str, check: bool = True, timeout_s: float = 280) -> str:
         """Run docker compose; return what it prints."""
-        command = ["docker", "compose", "--progress", "plain", "--project-name", self.project, *argv]
+        options = ["--progress", "plain", "--project-name", self.project, *self.options]
+        command = ["docker", "compose", *options, *argv]
         result = subprocess.run(
             command,
-            cwd=ROOT,
+            cwd=self.folder,
             env=self.env,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compose.compose import PROXIES, Compose, why_not
+from tests.compose.compose import PROXIES, ROOT, Compose, docker, why_not
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +22,15 @@ def compose() -> Iterator[Compose]:
         compose.clear()
     left = {kind: names for kind, names in compose.left().items() if names}
     assert not left, f"down -v left something behind: {left}"
+
+
+@pytest.fixture(scope="session")
+def base() -> Iterator[str]:
+    """The server's image, as `docker build .` makes it."""
+    tag = f"{Compose().project}-base"
+    docker("build", "--quiet", "--tag", tag, str(ROOT), timeout_s=280)
+    yield tag
+    docker("image", "rm", "--force", tag)
 
 
 @pytest.fixture(params=PROXIES)

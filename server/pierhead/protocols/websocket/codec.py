@@ -34,6 +34,7 @@ __all__ = ["Closed", "Message", "Pong", "WebSocketCodec", "WebSocketEvent"]
 _NO_CODE = 1005  # stands for a close frame without a code, and is never sent (RFC 6455, 7.4.1)
 _TOO_BIG = 1009
 _REASON_BYTES = 123
+_REASONS = {"error in extension": "a message is not compressed as it says"}  # instead of wsproto's words
 _FIN = 0x80
 _MASKED = 0x80
 _COMPRESSED = 0x40
@@ -211,13 +212,22 @@ class WebSocketCodec:
                 if frame.opcode.iscontrol():
                     assert isinstance(frame.payload, bytes)
                     self._control(frame.opcode, frame.payload, events)
-                elif not self._collect(self._messages.process_frame(frame), events):
+                elif not self._collect(self._decoded(frame), events):
                     self._closed = Closed(_TOO_BIG, self._too_big(), by_peer=False)
                     events.append(self._closed)
         except ParseFailed as error:
-            reason = self._too_big() if error.code == _TOO_BIG else str(error)
+            reason = self._too_big() if error.code == _TOO_BIG else _REASONS.get(str(error), str(error))
             self._closed = Closed(int(error.code), reason, by_peer=False)
             events.append(self._closed)
+
+    def _decoded(self, frame: Frame) -> Frame:
+        """Give a data frame its place in its message, and text as text."""
+        try:
+            return self._messages.process_frame(frame)
+        except ParseFailed as error:
+            if error.code != CloseReason.INVALID_FRAME_PAYLOAD_DATA:
+                raise
+            raise ParseFailed("a text message is not UTF-8", error.code) from error
 
     def _control(self, opcode: Opcode, payload: bytes, events: list[WebSocketEvent]) -> None:
         if opcode is Opcode.PING:

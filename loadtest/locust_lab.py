@@ -3,7 +3,8 @@
 locust rounds times before it counts them; here they go into an HdrHistogram of three digits. With LAB_RATE
 (requests a second of all users together) each user has a schedule, and the time of a request is counted from
 when it was due: a target that stands still is charged for all that was due meanwhile. The results go to
-LAB_RESULTS. Counting begins when the last user has started and ends LAB_SECONDS later; failures count always.
+LAB_RESULTS. Counting begins when the last user has done its first task (or PATIENCE_S after all were started)
+and ends LAB_SECONDS later; failures count always.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from locust.env import Environment
 
 HIGHEST_US = 60_000_000
 DIGITS = 3
+PATIENCE_S = 10.0
 
 
 class Recorder:
@@ -85,9 +88,7 @@ def prepare(environment: Environment, **_: object) -> None:
     """Give the users their schedule, and wait for them."""
     recorder = Recorder()
     rate = float(os.environ.get("LAB_RATE") or 0)
-    if rate:
-        for user_class in environment.user_classes:
-            schedule(user_class, environment, rate)
+    arrived: set[int] = set()
 
     @environment.events.request.add_listener
     def request(
@@ -95,36 +96,60 @@ def prepare(environment: Environment, **_: object) -> None:
     ) -> None:
         recorder.record(name, response_time, exception, context or {}, start_time)
 
-    @environment.events.spawning_complete.add_listener
-    def measure(**_: object) -> None:
-        recorder.begin()
-        gevent.spawn_later(float(os.environ["LAB_SECONDS"]), end)
+    def arrive(user: object) -> None:
+        assert environment.runner
+        arrived.add(id(user))
+        if len(arrived) >= environment.runner.target_user_count:
+            measure()
+
+    def measure() -> None:
+        if not recorder.began:
+            recorder.begin()
+            gevent.spawn_later(float(os.environ["LAB_SECONDS"]), end)
 
     def end() -> None:
         recorder.end()
         assert environment.runner
         environment.runner.quit()
 
+    @environment.events.spawning_complete.add_listener
+    def be_patient(**_: object) -> None:
+        gevent.spawn_later(PATIENCE_S, measure)
+
     @environment.events.quit.add_listener
     def write(**_: object) -> None:
         Path(os.environ["LAB_RESULTS"]).write_text(json.dumps(recorder.as_json()), encoding="utf-8")
 
+    for user_class in environment.user_classes:
+        schedule(user_class, environment, rate, arrive)
 
-def schedule(user_class: Any, environment: Environment, rate: float) -> None:
-    """Have the users of a class begin a task at times that are fixed beforehand."""
-    context = user_class.context
+
+def schedule(
+    user_class: Any, environment: Environment, rate: float, arrive: Callable[[object], None]
+) -> None:
+    """Have the users of a class tell that they have arrived, and with a rate begin tasks at fixed times."""
+    context, own_wait_time = user_class.context, user_class.wait_time
 
     def wait_time(user: Any) -> float:
         assert environment.runner
+        if not hasattr(user, "due"):
+            user.due = None
+            arrive(user)
+        if not rate:
+            return float(own_wait_time(user))
         interval = max(environment.runner.target_user_count, 1) / rate
         now = time.time()
-        due = getattr(user, "due", None)
-        user.due = now + random.random() * interval if due is None else due + interval  # noqa: S311 - spreads them
+        spread = now + random.random() * interval  # noqa: S311 - so that not all begin at once
+        user.due = spread if user.due is None else user.due + interval
+        user.charged = False
         return max(0.0, user.due - now)
 
     def scheduled_context(user: Any) -> dict[str, Any]:
-        due = getattr(user, "due", None)
-        return {**context(user), **({} if due is None else {"due": due})}
+        # Only the first request of a task was due then; the others wait for the one before them.
+        if getattr(user, "charged", True):
+            return dict(context(user))
+        user.charged = True
+        return {**context(user), "due": user.due}
 
     user_class.wait_time = wait_time
     user_class.context = scheduled_context

@@ -181,7 +181,7 @@ def rankings(results: Sequence[Mapping[str, Any]]) -> dict[str, list[list[str]]]
             continue
         groups = stats.ranking(intervals)
         less_is_better = valid[0]["measure"] == "p99_ms"
-        found[scenario] = groups[::-1] if less_is_better else groups
+        found[scenario] = [group[::-1] for group in groups[::-1]] if less_is_better else groups
     return found
 
 

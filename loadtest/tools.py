@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WRK_SCRIPT = ROOT / "loadtest" / "wrk" / "report.lua"
 LAB = ROOT / "loadtest" / "locust_lab.py"
 START_S = 15  # what locust may take until its users have started; if it takes longer, the run is cut short
+MAX_NOTES = 3  # different reasons that are repeated
 GRACE_S = 30  # what a tool may take longer than it was told, to start and to finish
 
 
@@ -182,6 +183,7 @@ def summarise(result: Mapping[str, Any]) -> Sample:
     """Return what locust_lab.py wrote as a Sample."""
     errors = {name: sum(said.values()) for name, said in result["errors"].items()}
     notes = sorted({text for said in result["errors"].values() for text in said})
+    notes = [*notes[:MAX_NOTES], *([f"and {len(notes) - MAX_NOTES} more"] if len(notes) > MAX_NOTES else [])]
     if not result["requests"] or not result["seconds"]:
         return Sample(errors={"none": 1, **errors}, note="; ".join(notes) or "no request was made")
     return Sample(

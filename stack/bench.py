@@ -9,7 +9,7 @@ from stack.commands import ROLES, down, up
 from stack.state import State
 from stack.status import status
 
-__all__ = ["bench", "peers"]
+__all__ = ["bench", "compare", "peers"]
 
 
 def bench(state: State, argv: Sequence[str]) -> int:
@@ -32,3 +32,8 @@ def bench(state: State, argv: Sequence[str]) -> int:
 def peers(argv: Sequence[str]) -> int:
     """Run loadtest.peers; returns its exit code. Raises KitError."""
     return int(importlib.import_module("loadtest.peers.main").main(argv))
+
+
+def compare(argv: Sequence[str]) -> int:
+    """Compare two reports; returns the exit code of loadtest.compare."""
+    return int(importlib.import_module("loadtest.compare").main(argv))

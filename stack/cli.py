@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stack import commands, database, ports
-from stack.bench import bench, peers
+from stack.bench import bench, compare, peers
 from stack.checks import test
 from stack.errors import KitError
 from stack.locks import lock
@@ -31,6 +31,8 @@ PASSED_ON: dict[str, tuple[str, str, Callable[[State, Sequence[str]], int]]] = {
     "bench": ("[OPTIONS]", "measure the stack (starts it if it is not up); see ./kit bench --help", bench),
     "peers": ("[OPTIONS]", "measure the server against others, on one core; see ./kit peers --help",
               lambda _state, argv: peers(argv)),
+    "compare": ("BEFORE.json AFTER.json", "compare two reports of ./kit bench; fail if one is worse",
+                lambda _state, argv: compare(argv)),
     "psql": ("[--role app|readonly|migrator|postgres] [PSQL ARGUMENTS]", "look into the database",
              database.psql),
     "backup": ("[FILE]", "write a backup of the database",
@@ -49,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         if argv and argv[0] in PASSED_ON:
             usage, about, function = PASSED_ON[argv[0]]
-            if argv[0] not in ("bench", "peers") and argv[1:2] in (["-h"], ["--help"]):
+            if argv[0] not in ("bench", "compare", "peers") and argv[1:2] in (["-h"], ["--help"]):
                 print(f"usage: ./kit {argv[0]} {usage}\n\n{about}")
                 return 0
             return function(State(), argv[1:])

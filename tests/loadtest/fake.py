@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path == "/":
             return self.answer(200, {"examples": {"simple": "/simple/", "database": "/database/"}})
-        if path == "/database/products":
+        if path in ("/database/products", "/hexagonal/products"):
             return self.answer(200, {"products": []})
         if path == "/simple/users":
             return self.answer(200, {"users": list(self.server.users.values())[:10]})

@@ -39,7 +39,7 @@ def test_the_shipped_ones_are_right_and_use_the_examples_load_tests() -> None:
     scenarios = load_all()
     assert {"plaintext", "read", "crud", "database"} <= scenarios.keys()
     used = {file for scenario in scenarios.values() for file in scenario.files}
-    assert {ROOT / "examples" / name / "load.py" for name in ("simple", "database")} <= used
+    assert {ROOT / "examples" / name / "load.py" for name in ("simple", "database", "etag")} <= used
     assert all(path.suffix == ".toml" for path in FOLDER.iterdir() if path.name != "README.md")
 
 

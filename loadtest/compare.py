@@ -1,0 +1,156 @@
+"""`./kit compare BEFORE.json AFTER.json`: has anything become worse? For continuous integration.
+
+A result is worse when the 95 % interval of the change leaves no room for "the same" and the change is larger
+than the tolerance. With one round there is no interval, so nothing is claimed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtest import results, stats
+from loadtest.results import ResultError
+from loadtest.stats import Interval
+
+__all__ = ["Change", "changes", "main"]
+
+HEADS = ("scenario", "target", "measure", "before", "after", "after / before", "verdict")
+TOLERANCE = 0.03
+MATTERS = ("machine", "settings")  # what makes runs hard to compare if it differs
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one result; `verdict` is better, worse, same, unknown or gone."""
+
+    scenario: str
+    target: str
+    measure: str
+    before: float | None
+    after: float | None
+    ratio: Interval | None
+    verdict: str
+    why: str = ""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Compare two reports; returns 0 (nothing is worse), 1 (something is, or nothing can be said) or 2."""
+    parser = argparse.ArgumentParser(
+        prog="./kit compare",
+        description="Compare two reports of ./kit bench; fail if something became worse.",
+    )
+    parser.add_argument("before", type=Path, metavar="BEFORE.json")
+    parser.add_argument("after", type=Path, metavar="AFTER.json")
+    parser.add_argument(
+        "--tolerance", type=float, default=TOLERANCE * 100, metavar="PERCENT",
+        help=f"a change up to this is none (default {TOLERANCE:.0%})",
+    )  # fmt: skip
+    try:
+        options = parser.parse_args(argv)
+    except SystemExit as stop:  # argparse has said why
+        return int(stop.code or 0)
+    try:
+        before, after = results.read(options.before), results.read(options.after)
+    except ResultError as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return 1
+    found = changes(before, after, options.tolerance / 100)
+    print(table(found))
+    reasons = [f"{one.scenario} {one.target}: {one.why}" for one in found if one.why]
+    print("".join(f"{remark}\n" for remark in [*different(before, after), *reasons]), end="")
+    if all(one.verdict == "unknown" for one in found):
+        print(
+            "compare: nothing can be said: no result is valid in both with two rounds or more",
+            file=sys.stderr,
+        )
+        return 1
+    worse = [one for one in found if one.verdict in ("worse", "gone")]
+    print(f"\n{len(worse)} of {len(found)} became worse" if worse else "\nNothing became worse")
+    return 1 if worse else 0
+
+
+def changes(
+    before: Mapping[str, Any], after: Mapping[str, Any], tolerance: float = TOLERANCE
+) -> list[Change]:
+    """Return what became of each result of `before` that `after` has too."""
+    later = {(one["scenario"], one["target"]): one for one in after["results"]}
+    return [
+        changed(before, after, one, later[one["scenario"], one["target"]], tolerance)
+        for one in before["results"]
+        if (one["scenario"], one["target"]) in later
+    ]
+
+
+def changed(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    one: Mapping[str, Any],
+    other: Mapping[str, Any],
+    tolerance: float,
+) -> Change:
+    """Return what became of one result."""
+    name = (str(one["scenario"]), str(one["target"]), str(one["measure"]))
+    values = [result["value"]["value"] if result["valid"] else None for result in (one, other)]
+    if one["valid"] and not other["valid"]:
+        return Change(
+            *name, values[0], None, None, "gone", f"not valid any more: {'; '.join(other['problems'])}"
+        )
+    if not one["valid"] or not other["valid"]:
+        return Change(*name, values[0], values[1], None, "unknown", "was not valid before")
+    if one["measure"] != other["measure"]:
+        return Change(*name, values[0], values[1], None, "unknown", "is measured by something else now")
+    ratio = stats.change(rounds(before, one), rounds(after, other))
+    verdict = judged(ratio, tolerance, less_is_better=one["measure"] == "p99_ms")
+    return Change(*name, values[0], values[1], ratio, verdict)
+
+
+def judged(ratio: Interval, tolerance: float, *, less_is_better: bool) -> str:
+    """Return what a ratio says."""
+    if ratio.low is None or ratio.high is None:
+        return "unknown"
+    if ratio.low <= 1 <= ratio.high or abs(ratio.value - 1) <= tolerance:
+        return "same"
+    return "worse" if (ratio.value > 1) == less_is_better else "better"
+
+
+def rounds(document: Mapping[str, Any], result: Mapping[str, Any]) -> list[float]:
+    """Return the value of each round of a result."""
+    return [
+        results.value_of(run, result["measure"])
+        for run in document["runs"]
+        if (run["scenario"], run["target"]) == (result["scenario"], result["target"])
+    ]
+
+
+def different(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return remarks on what differs between two runs besides what is compared."""
+    found = []
+    for part in MATTERS:
+        keys = [key for key in before[part] if before[part][key] != after[part].get(key)]
+        if keys:
+            what = ", ".join(f"{key} {before[part][key]} / {after[part].get(key)}" for key in keys)
+            found.append(f"Not the same {part}: {what}")
+    return found
+
+
+def table(found: Sequence[Change]) -> str:
+    """Return the changes as text."""
+    lines: list[Sequence[str]] = [HEADS]
+    for one in found:
+        ratio = "-"
+        if one.ratio is not None:
+            ratio = f"{one.ratio.value:.3f}"
+            if one.ratio.low is not None and one.ratio.high is not None:
+                ratio += f" ({one.ratio.low:.3f}-{one.ratio.high:.3f})"
+        before, after = ("-" if value is None else f"{value:,.1f}" for value in (one.before, one.after))
+        lines.append((one.scenario, one.target, one.measure, before, after, ratio, one.verdict))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

@@ -19,11 +19,13 @@ import database.app
 import etag.app
 import hexagonal.app
 import simple.app
-from pierhead import App, HTTPError, Request, Response, WebSocket
+import sse.app
+from pierhead import App, HTTPError, Request, Response, ServerSentEvent, WebSocket, event_stream
 
 EXAMPLES = {
     "simple": simple.app.app,
     "etag": etag.app.app,
+    "sse": sse.app.app,
     "database": database.app.app,
     "hexagonal": hexagonal.app.app,
 }
@@ -42,7 +44,7 @@ async def index(request: Request) -> dict[str, object]:
     path = request.url_for_path
     return {
         "examples": {name: path(f"/{name}/") for name in EXAMPLES},
-        "proxies": {"request": path("/whoami"), "events": path("/sse"), "websocket": path("/echo")},
+        "proxies": {"request": path("/whoami"), "events": path("/ticks"), "websocket": path("/echo")},
     }
 
 
@@ -68,7 +70,7 @@ async def whoami(request: Request) -> Response:
     return Response.json(seen, headers={"Cache-Control": "no-store"})
 
 
-@app.get("/sse")
+@app.get("/ticks")
 async def ticker(request: Request) -> Response:
     """Send `count` events, one every `interval` seconds, then end."""
     count = int(number(request, "count", default=10, least=1, most=SSE_MAX_EVENTS))
@@ -76,16 +78,13 @@ async def ticker(request: Request) -> Response:
     if count * interval > SSE_MAX_S:
         raise HTTPError(400, f"count times interval must be at most {SSE_MAX_S:g} s")
 
-    async def events() -> AsyncIterator[bytes]:
-        yield b"retry: 1000\n\n"
+    async def events() -> AsyncIterator[ServerSentEvent]:
         for tick in range(1, count + 1):
             await asyncio.sleep(interval if tick > 1 else 0)
-            data = json.dumps({"tick": tick, "sent": datetime.now(UTC).isoformat(), "pid": os.getpid()})
-            yield f"id: {tick}\nevent: tick\ndata: {data}\n\n".encode()
+            data = {"tick": tick, "sent": datetime.now(UTC).isoformat(), "pid": os.getpid()}
+            yield ServerSentEvent(json.dumps(data), event="tick", id=str(tick))
 
-    # no-transform: a proxy that compresses would hold events back (RFC 9111, 5.2.2.6)
-    headers = {"Cache-Control": "no-cache, no-transform"}
-    return Response.stream(events(), headers=headers, content_type="text/event-stream; charset=utf-8")
+    return event_stream(events(), retry_ms=1000)
 
 
 @app.websocket("/echo")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pierhead.app import App
 from pierhead.errors import ClientDisconnected, HTTPError, WebSocketClosed
 from pierhead.messages.conditional import check_preconditions, restore_etags
+from pierhead.messages.events import ServerSentEvent, event_stream
 from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address, Request
 from pierhead.messages.response import Response
@@ -20,8 +21,10 @@ __all__ = [
     "Request",
     "Response",
     "Server",
+    "ServerSentEvent",
     "WebSocket",
     "WebSocketClosed",
     "check_preconditions",
+    "event_stream",
     "restore_etags",
 ]

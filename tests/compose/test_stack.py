@@ -126,7 +126,7 @@ async def test_a_websocket_passes(compose: Compose, proxy: str) -> None:
 async def test_events_arrive_one_by_one(compose: Compose, proxy: str) -> None:
     clock = asyncio.get_running_loop().time
     async with connected(compose.ports[proxy]) as client, asyncio.timeout(10):
-        await client.head("/sse?count=3&interval=0.3", [("Accept", "text/event-stream")])
+        await client.head("/ticks?count=3&interval=0.3", [("Accept", "text/event-stream")])
         await client.end()
         arrived: list[float] = []
         while not isinstance(event := await client.event(), h11.EndOfMessage):

@@ -49,3 +49,10 @@ def test_etag(tmp_path: Path, env: dict[str, str], postgres: Postgres) -> None:
         connection.execute("TRUNCATE etag.users RESTART IDENTITY")
     folder = shutil.copytree(EXAMPLES / "etag", tmp_path / "etag")
     assert len(run_readme(folder / "README.md", cwd=folder, env=env | {"DATABASE_URL": postgres.url()})) > 8
+
+
+def test_sse(tmp_path: Path, env: dict[str, str], postgres: Postgres) -> None:
+    with psycopg.connect(postgres.url("postgres")) as connection:
+        connection.execute("TRUNCATE sse.notifications RESTART IDENTITY")
+    folder = shutil.copytree(EXAMPLES / "sse", tmp_path / "sse")
+    assert len(run_readme(folder / "README.md", cwd=folder, env=env | {"DATABASE_URL": postgres.url()})) > 5

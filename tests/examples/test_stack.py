@@ -33,6 +33,7 @@ def test_each_example_is_at_its_prefix(client: Client) -> None:
     assert client.get("/simple/").json() == {"example": "simple", "users": "/simple/users"}
     assert client.get("/database/").json() == {"example": "database", "products": "/database/products"}
     assert client.get("/hexagonal/").json()["login"] == "/hexagonal/login"
+    assert "EventSource" in client.get("/sse/").text
     assert client.get("/etag/").json() == {"example": "etag", "users": "/etag/user"}
 
 
@@ -41,6 +42,7 @@ def test_examples_without_their_database_are_503_and_the_rest_works(client: Clie
     assert client.get("/database/products").status == 503
     assert client.get("/hexagonal/products").status == 503
     assert client.get("/etag/user/1").status == 503
+    assert client.post("/sse/notification", json={"text": "a"}).status == 503
     assert client.get("/").status == 200
 
 
@@ -80,7 +82,7 @@ def test_whoami_shows_the_request_without_credentials(client: Client) -> None:
 
 
 def test_events_come_one_by_one_and_end(client: Client) -> None:
-    response = client.get("/sse?count=3&interval=0.01")
+    response = client.get("/ticks?count=3&interval=0.01")
     assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
     first, *events = response.text.removesuffix("\n\n").split("\n\n")
     assert first == "retry: 1000"
@@ -90,7 +92,7 @@ def test_events_come_one_by_one_and_end(client: Client) -> None:
 
 def test_the_first_event_does_not_wait_for_the_second(client: Client) -> None:
     start = time.monotonic()
-    with client.stream("GET", "/sse?count=2&interval=30") as stream:
+    with client.stream("GET", "/ticks?count=2&interval=30") as stream:
         received = b""
         for piece in stream:
             received += piece
@@ -103,7 +105,7 @@ def test_the_first_event_does_not_wait_for_the_second(client: Client) -> None:
     "query", ["count=0", "count=x", "count=1001", "interval=0", "interval=nan", "count=61&interval=1"]
 )
 def test_a_ticker_without_end_is_refused(client: Client, query: str) -> None:
-    assert client.get(f"/sse?{query}").status == 400
+    assert client.get(f"/ticks?{query}").status == 400
 
 
 def test_the_websocket_sends_everything_back(client: Client) -> None:

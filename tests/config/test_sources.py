@@ -95,7 +95,10 @@ def test_a_bad_variable_and_a_bad_option_are_named() -> None:
     ("arguments", "part"),
     [
         ({"listen": "8080"}, "use http://host:port"),
-        ({"listen": "http://127.0.0.1:1 https://b:2"}, "https://b:2: there is no https:// listener"),
+        ({"listen": "http://127.0.0.1:1 ftp://b:2"}, "ftp://b:2: there is no ftp:// listener"),
+        ({"listen": "https://b:2"}, "--listen: https://b:2 needs a certificate: set tls_certificate"),
+        ({"listen": "stdio: http://b:2"}, "stdio:: it is for one connection"),
+        ({"tls_certificate": "a,b", "tls_key": "c"}, "tls_key (--tls-key) names 1 files and tls_certificate"),
         ({"trusted_proxies": "10.0.0.1/8"}, "'10.0.0.1/8' is no network"),
         ({"health_path": "healthz"}, "a path begins with /"),
         ({"request_id_header": "X Request"}, "use a header name such as X-Request-Id"),

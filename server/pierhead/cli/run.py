@@ -32,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
             'no application is named: pierhead run module:app, or app = "module:app" in pierhead.toml, or '
             "PIERHEAD_APP"
         )
-    from pierhead.supervisor import run
+    from pierhead.supervisor import read_certificates, run
 
+    read_certificates(settings)  # each generation does so for itself: this is to say at once what is wrong
     return run(settings)

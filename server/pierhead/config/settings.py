@@ -81,10 +81,29 @@ class Settings:
     listen: tuple[str, ...] = _knob(
         ("http://127.0.0.1:8080",),
         Kind.LIST,
-        "listeners: http://host:port (port 0: any that is free), http://unix:/path?mode=660, fastcgi://..., "
-        "scgi://..., fd://3, stdio:",
+        "listeners: http://host:port (port 0: any that is free), http://unix:/path?mode=660, https://..., "
+        "fastcgi://..., scgi://..., fd://3, stdio:",
     )
     backlog: int = _knob(2048, Kind.COUNT, "connections the kernel holds until they are accepted", minimum=1)
+
+    tls_certificate: tuple[str, ...] = _knob(
+        (),
+        Kind.LIST,
+        "PEM files for https://, each a certificate with its chain; the first is for names no other is for",
+        optional=True,
+    )
+    tls_key: tuple[str, ...] = _knob(
+        (),
+        Kind.LIST,
+        "PEM files with their keys, in the same order; unset: they are in the certificates' files",
+        optional=True,
+    )
+    tls_minimum_version: str = _knob(
+        "1.2", Kind.TEXT, "the least version of TLS that is spoken", choices=("1.2", "1.3")
+    )
+    tls_client_ca: str | None = _knob(
+        None, Kind.TEXT, "PEM file of who signs clients' certificates; then each must have one", optional=True
+    )
 
     # Processes
     workers: int = _knob(0, Kind.COUNT, "worker processes", zero="as many as there are cores available")
@@ -136,6 +155,7 @@ class Settings:
     body_timeout_s: float = _knob(
         60.0, Kind.DURATION, "between two pieces of a request body, else 408", minimum=0.1
     )
+    tls_handshake_timeout_s: float = _knob(10.0, Kind.DURATION, "for TLS to be established", minimum=0.1)
     write_timeout_s: float = _knob(
         60.0, Kind.DURATION, "for a client to take what it is sent, else it is cut off", minimum=0.1
     )

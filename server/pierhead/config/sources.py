@@ -131,8 +131,6 @@ def _check(name: str, value: Any) -> None:
         for url in value:
             try:
                 listener = ListenURL.parse(url)
-                if listener.protocol == "https" or listener.proxy_protocol:
-                    raise ValueError("there is no https:// listener")
                 if listener.stdio and len(value) > 1:
                     raise ValueError("it is for one connection, and no other listener beside it")
             except ValueError as error:
@@ -154,6 +152,14 @@ def _check(name: str, value: Any) -> None:
 
 
 def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
+    secure = [url for url in settings.listen if ListenURL.parse(url).protocol == "https"]
+    if secure and not settings.tls_certificate:
+        raise ConfigError(f"{sources['listen']}: {secure[0]} needs a certificate: set tls_certificate")
+    if settings.tls_key and len(settings.tls_key) != len(settings.tls_certificate):
+        raise ConfigError(
+            f"tls_key ({sources['tls_key']}) names {len(settings.tls_key)} files and tls_certificate "
+            f"({sources['tls_certificate']}) {len(settings.tls_certificate)}: each certificate has one key"
+        )
     if settings.max_line_bytes > settings.max_head_bytes:
         raise ConfigError(
             f"max_line_bytes ({settings.max_line_bytes}, {sources['max_line_bytes']}) is more than "

@@ -16,7 +16,18 @@ from collections.abc import Mapping
 
 from pierhead.config import Settings
 
-__all__ = ["is_for_once", "run"]
+__all__ = ["is_for_once", "read_certificates", "run"]
+
+
+def read_certificates(settings: Settings) -> None:
+    """Read the certificates where a listener needs them; raises `pierhead.transports.tls.CertificateError`.
+
+    Processes that are forked from this one have them, even where they may not read the keys.
+    """
+    if any(url.startswith("https:") for url in settings.listen):
+        from pierhead.transports.tls import load_certificates
+
+        load_certificates(settings)
 
 
 def is_for_once(settings: Settings, environment: Mapping[str, str]) -> bool:

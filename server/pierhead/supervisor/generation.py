@@ -19,9 +19,10 @@ from typing import Any
 
 from pierhead.board import Board, Cell, Row, State
 from pierhead.config import Settings
-from pierhead.errors import LoadError
+from pierhead.errors import PierheadError
 from pierhead.interfaces.load import load_configured
 from pierhead.log import configure
+from pierhead.supervisor import read_certificates
 from pierhead.supervisor.channel import Channel
 from pierhead.supervisor.crew import Crew
 from pierhead.supervisor.process import drop_privileges, end_with_parent
@@ -48,10 +49,11 @@ def main(channel_fd: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the master
     configure(settings, "generation")
     try:
+        read_certificates(settings)  # while the keys may be read
         drop_privileges(settings)
         end_with_parent()  # also while the application is imported, when nobody listens to the channel
         application = load_configured(settings)
-    except (LoadError, OSError, LookupError) as error:
+    except (PierheadError, OSError, LookupError) as error:
         channel.send(failed=str(error), files=imported_files())
         return START_FAILED
     try:

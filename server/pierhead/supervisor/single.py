@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pierhead.board import Board, Desk
-from pierhead.errors import LoadError
+from pierhead.errors import ConfigError, LoadError
 from pierhead.interfaces.load import load_configured
 from pierhead.log import configure
+from pierhead.supervisor import read_certificates
 from pierhead.supervisor.listeners import BindError, Listener, bind, listener_url, unlink
 from pierhead.supervisor.worker import START_FAILED, StartFailedError, new_loop, serve_until
 
@@ -41,6 +42,7 @@ def run_application(application: Application, settings: Settings) -> int:
     """Serve an application in this process until SIGINT or SIGTERM; returns the exit code."""
     sockets: list[Listener] = []
     try:
+        read_certificates(settings)
         for url in settings.listen:
             sockets.append(bind(url, settings.backlog))
         application.start_master()
@@ -52,6 +54,9 @@ def run_application(application: Application, settings: Settings) -> int:
     except BindError as error:
         print(f"pierhead: {error}", file=sys.stderr)
         return 4
+    except ConfigError as error:
+        print(f"pierhead: {error}", file=sys.stderr)
+        return 2
     except StartFailedError as error:
         logger.error("the application did not start\n%s", error)  # noqa: TRY400 - it has the traceback
         return START_FAILED

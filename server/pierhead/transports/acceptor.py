@@ -28,6 +28,7 @@ _BATCH = 4  # connections accepted in one turn of the loop: others get theirs, a
 _DEFER_S = 0.001
 _LONG_DEFER_S = 0.005  # the other may have to wait for a processor
 _PAUSE_S = 0.05
+_SETTLE_S = 2.0
 _OPEN = int(Cell.OPEN)
 _TAKEN = int(Cell.TAKEN)
 _DEBT = 8
@@ -115,9 +116,13 @@ class Acceptor:
         self._loop.add_reader(listener.fileno(), self._accept_some)
 
     async def settle(self) -> None:
-        """Wait until all that was accepted are connections."""
-        while self._pending:
-            await asyncio.wait(self._pending)
+        """Wait until all that was accepted are connections; give up on handshakes that take too long."""
+        if self._pending:
+            _, late = await asyncio.wait(self._pending, timeout=_SETTLE_S)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
 
     def close(self, *, take_all: bool = False) -> None:
         """Stop accepting; with `take_all` only after taking what clients have queued up till now."""
@@ -174,8 +179,14 @@ class Acceptor:
         return True
 
     async def _make(self, connection: socket_module.socket) -> None:
+        """Make a connection of an accepted socket."""
+        await self._hand_over(connection, self._connect)
+
+    async def _hand_over(
+        self, connection: socket_module.socket, connect: Callable[[], asyncio.Protocol]
+    ) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._connect, connection, **self._options)
+            await self._loop.connect_accepted_socket(connect, connection, **self._options)
         except (OSError, asyncio.CancelledError) as error:  # it is gone already, or its handshake failed
             connection.close()
             logger.debug("a connection was lost before it began: %s", error)

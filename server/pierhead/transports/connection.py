@@ -24,9 +24,10 @@ from pierhead.transports.websocket import WebSocketExchange, WebSocketShell
 
 if TYPE_CHECKING:
     from pierhead.messages.request import Request
+    from pierhead.messages.tls import TLSInfo
     from pierhead.transports.server import Server
 
-__all__ = ["HttpConnection"]
+__all__ = ["HttpConnection", "peer_address"]
 
 _NOWHERE = Address("", None)
 _NO_EVENTS: list[Event] = []
@@ -70,6 +71,9 @@ class HttpConnection(asyncio.Protocol):
     )
     # fmt: on
 
+    tls: TLSInfo | None = None
+    """What is known of the TLS connection, where it is one."""
+
     def __init__(self, server: Server) -> None:
         self.server = server
         self.codec: Codec = Http1Codec(server.http_limits, server.simple_heads)
@@ -106,8 +110,8 @@ class HttpConnection(asyncio.Protocol):
         """Take note of the peer; one connection too many is told so and closed."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not inherit
         self.write = self.transport.write
-        self.client = _address(transport.get_extra_info("peername"))
-        self.local = _address(transport.get_extra_info("sockname"))
+        self.client = peer_address(transport.get_extra_info("peername"))
+        self.local = peer_address(transport.get_extra_info("sockname"))
         self.trusted = self.server.trusts(self.client)
         if transport.get_extra_info("ssl_object") is not None:
             self.scheme = "https"
@@ -459,7 +463,7 @@ class HttpConnection(asyncio.Protocol):
         self._deadline = self.server.now + seconds if seconds else math.inf
 
 
-def _address(name: object) -> Address:
+def peer_address(name: object) -> Address:
     """Turn a socket's name into an Address; a unix socket's is "unix:" and its path."""
     if isinstance(name, tuple):
         return Address(name[0], name[1])

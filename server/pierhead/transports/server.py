@@ -100,6 +100,8 @@ class Server:
         watched = [*WATCHED, self.request_id_name] if self.request_id_name else list(WATCHED)
         self.simple_heads = SimpleHeads(self.http_limits, watched, WARY)
         self._nothing_watched = (None,) * len(watched)
+        self.chores: list[Callable[[float], None]] = []
+        """What else is done at each sweep; called with the time."""
         self._id_prefix = os.urandom(6).hex()
         self._ids = itertools.count(1)
         self._connections: set[HttpConnection] = set()
@@ -153,16 +155,22 @@ class Server:
     async def listen(self, socket: socket_module.socket, url: str) -> None:
         """Accept connections on a bound stream socket that was made of `url`; call it after `start`.
 
-        Raises OSError for a socket that cannot listen.
+        Raises OSError for a socket that cannot listen, CertificateError for certificates that cannot be used.
         """
-        connect = partial(self.connect, ListenURL.parse(url).protocol)
+        listener = ListenURL.parse(url)
+        if listener.protocol == "https" or listener.proxy_protocol:
+            from pierhead.transports.secure import accept_securely
+
+            self._listeners.append(accept_securely(self, socket, listener, self._share))
+            return
+        connect = partial(self.connect, listener.protocol)
         if sys.platform == "win32":  # its event loop tells nothing of a listening socket
             self._listeners.append(await asyncio.get_running_loop().create_server(connect, sock=socket))
         else:
             self._listeners.append(Acceptor(self, socket, connect, self._share, connection_budget()))
 
     def connect(self, protocol: str = "http") -> HttpConnection:
-        """Return the asyncio side of a new connection; `protocol` is one of `config.listen.PROTOCOLS`."""
+        """Return the asyncio side of a new connection by `http`, `fastcgi` or `scgi`."""
         return _CONNECTIONS[protocol](self)
 
     async def drain(self, grace_s: float, *, going_away: bool = True) -> int:
@@ -266,6 +274,8 @@ class Server:
             id=request_id or self._next_id,
             limits=self._body_limits,
         )
+        if connection.tls is not None:
+            request.tls = connection.tls
         if not ordinary:
             if watched is not None and connection.trusted:
                 self._forwarding.apply_watched(request, head.host, watched[: len(WATCHED)])
@@ -301,6 +311,8 @@ class Server:
         self.stamp = "".join(lines).encode("latin-1")
         for connection in list(self._connections):
             connection.tick(self.now)
+        for chore in self.chores:
+            chore(self.now)
         self._sweep = loop.call_later(SWEEP_S, self._tick)
 
 
@@ -312,7 +324,6 @@ def _request_id(value: bytes | str | None) -> str | None:
 
 _CONNECTIONS: dict[str, Callable[[Server], HttpConnection]] = {
     "http": HttpConnection,
-    "https": HttpConnection,
     "fastcgi": FastCGIConnection,
     "scgi": ScgiConnection,
 }

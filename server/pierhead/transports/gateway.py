@@ -136,6 +136,6 @@ class FastCGIConnection(GatewayConnection):
             if self.congested:  # asking and asking, and reading none of the answers
                 self.transport.abort()
                 return
-            self.transport.write(output)
+            self.write(output)
         if self._fastcgi.finished:
             self.transport.close()

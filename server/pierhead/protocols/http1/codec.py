@@ -117,6 +117,8 @@ class Http1Codec:
                     self._buffer += data[end:]
                 self._begin(head)
                 return [head] if head.framing is _NO_BODY else [head, *self._advance()]
+        elif self._state is _BODY and self._chunks is None and len(data) <= self._left and not self._buffer:
+            return self._take_body(data)
         self._buffer += data
         return self._advance()
 
@@ -168,17 +170,19 @@ class Http1Codec:
             self._empty_lines += 1
         if not buffer or buffer == b"\r":
             return
-        partial = self._partial or PartialHead(self._limits)
-        end = partial.find_end(buffer)
-        if not end:
-            partial.check(buffer)
+        partial = self._partial
+        if partial is not None and not self._is_whole(partial):
+            return
+        simple = self._simple.read(buffer)
+        if simple is None and partial is None and not self._is_whole(partial := PartialHead(self._limits)):
             self._partial = partial
             return
         self._partial = None
-        simple = self._simple.read(buffer)
         if simple is not None:
-            head = simple[0]
+            head, end = simple
         else:
+            assert partial is not None
+            end = partial.find_end(buffer)
             raw = bytes(buffer[:end])
             head = parse_head(raw, self._limits)
             self._judge = None
@@ -189,12 +193,19 @@ class Http1Codec:
         self._begin(head)
         events.append(head)
 
+    def _is_whole(self, partial: PartialHead) -> bool:
+        """Tell whether the buffer has a head to its end; what is there of another one is checked."""
+        if partial.find_end(self._buffer):
+            return True
+        partial.check(self._buffer)
+        return False
+
     def _begin(self, head: RequestHead) -> None:
         self._writer = None
-        self._method = head.method
-        self._version = head.version
-        self._keep_alive = head.keep_alive
-        self._ordinary = head.keep_alive and head.version == "1.1" and head.method != "HEAD"
+        self._method = method = head.method
+        self._version = version = head.version
+        self._keep_alive = keep_alive = head.keep_alive
+        self._ordinary = keep_alive and version == "1.1" and method != "HEAD"
         framing = head.framing
         if framing is _NO_BODY:
             self._state = _COMPLETE
@@ -207,12 +218,7 @@ class Http1Codec:
         if self._chunks is None:
             data = bytes(self._buffer[: self._left])
             del self._buffer[: self._left]
-            self._left -= len(data)
-            if data:
-                events.append(Data(data))
-            if not self._left:
-                events.append(End())
-                self._state = _COMPLETE
+            events += self._take_body(data)
             return
         data = self._chunks.feed(self._buffer)
         if data:
@@ -222,6 +228,15 @@ class Http1Codec:
             section = self._chunks.trailers
             events.append(End(self._judge.trailers(section) if len(section) > 2 else []))
             self._state = _COMPLETE
+
+    def _take_body(self, data: bytes) -> list[Event]:
+        """Take a piece of a body of known length, no longer than what is left of it."""
+        self._left -= len(data)
+        events: list[Event] = [Data(data)] if data else []
+        if not self._left:
+            events.append(End())
+            self._state = _COMPLETE
+        return events
 
     # Writing
 

@@ -21,6 +21,9 @@ COMMANDS = {
     "run": "serve an application",
     "check": "show the effective configuration and the routes",
     "request": "send one request to an application, without a server",
+    "reload": "have a running server take up new code",
+    "status": "show the workers of a running server",
+    "top": "show them again and again",
     "health": "ask a running server whether it is well",
 }
 """Command → what it does; each is the module of that name, imported only when it is used."""

@@ -6,7 +6,10 @@ import dataclasses
 import enum
 from typing import Any, cast
 
-__all__ = ["Kind", "Knob", "Settings", "knobs"]
+__all__ = ["MOST_WORKERS", "Kind", "Knob", "Settings", "knobs"]
+
+MOST_WORKERS = 250
+"""In one server: with those that leave meanwhile, they fit on the board."""
 
 
 class Kind(enum.Enum):
@@ -139,6 +142,13 @@ class Settings:
         10, Kind.COUNT, "by which max_requests and max_worker_age_s differ at most between workers"
     )
     pid_file: str | None = _knob(None, Kind.TEXT, "file to write the master's process id to", optional=True)
+    control_socket: str = _knob(
+        "auto",
+        Kind.TEXT,
+        "unix socket for `pierhead status`, `top` and `reload`; auto: in XDG_RUNTIME_DIR, or the temporary "
+        "folder; empty: none",
+        optional=True,
+    )
     user: str | None = _knob(
         None, Kind.TEXT, "user to run the application as, when started as root", optional=True
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from pierhead.config.listen import ListenURL
 from pierhead.config.networks import parse_networks
-from pierhead.config.settings import Settings, knobs
+from pierhead.config.settings import MOST_WORKERS, Settings, knobs
 from pierhead.config.values import parse_value
 from pierhead.errors import ConfigError
 
@@ -135,6 +135,8 @@ def _check(name: str, value: Any) -> None:
                     raise ValueError("it is for one connection, and no other listener beside it")
             except ValueError as error:
                 raise ValueError(str(error) if len(value) == 1 else f"{url}: {error}") from None
+    elif name == "workers" and value > MOST_WORKERS:
+        raise ValueError(f"a server has at most {MOST_WORKERS} workers; for more of them start more servers")
     elif name == "trusted_proxies":
         parse_networks(value)
     elif name in {"health_path", "ready_path"} and value and not value.startswith("/"):

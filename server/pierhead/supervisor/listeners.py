@@ -15,7 +15,7 @@ from pathlib import Path
 from pierhead.config.listen import ListenURL
 from pierhead.errors import PierheadError
 
-__all__ = ["BindError", "Listener", "bind", "holder_of", "listener_url", "unlink"]
+__all__ = ["BindError", "Listener", "adopt", "bind", "holder_of", "listener_url", "unlink"]
 
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
@@ -49,6 +49,13 @@ def bind(url: str, backlog: int) -> Listener:
     except OSError as error:
         raise BindError(f"cannot listen on {listener}: {_reason(error, listener)}") from error
     bound.url = listener
+    return bound
+
+
+def adopt(url: str, fd: int) -> Listener:
+    """Take a socket over that this program bound when it was started before."""
+    bound = Listener(fileno=fd)
+    bound.url = ListenURL.parse(url)
     return bound
 
 

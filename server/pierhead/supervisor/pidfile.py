@@ -18,8 +18,14 @@ class PidFileError(PierheadError):
 class PidFile:
     """Holds this process's pid in a file, under a lock that ends with the process."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, fd: int = -1) -> None:
+        """`fd` is the file of the program that ran in this process before, which holds the lock already."""
         self._path = Path(path)
+        if fd >= 0:
+            self._file = os.fdopen(fd, "a+")
+            if self._is_ours():
+                return
+            self._file.close()  # the setting changed, or somebody removed the file
         try:
             self._file = self._path.open("a+")
         except OSError as error:
@@ -34,6 +40,16 @@ class PidFile:
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n")
         self._file.flush()
+
+    def fileno(self) -> int:
+        """Return the descriptor that holds the lock."""
+        return self._file.fileno()
+
+    def _is_ours(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except OSError:
+            return False
 
     def remove(self) -> None:
         """Remove the file and give the lock up."""

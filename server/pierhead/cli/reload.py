@@ -1,0 +1,39 @@
+"""`pierhead reload`: has a running server take up new code, and waits until it serves."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from pierhead.cli.options import Parser, add_config, add_settings, configuration
+from pierhead.errors import ConfigError
+
+__all__ = ["main"]
+
+_EPILOG = """\
+exit codes: 0 the new code serves, 1 it does not start (the old code goes on serving; the server's log says
+why), or no server answers
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Reload; returns the exit code. Raises ConfigError."""
+    from pierhead.supervisor.control import ControlError, ask, find
+
+    parser = Parser("reload", "Have a running server take up new code, and wait until it serves.", _EPILOG)
+    add_config(parser)
+    add_settings(parser, ["control_socket"])
+    settings = configuration(parser.parse(argv)).settings
+    if not settings.control_socket:
+        raise ConfigError("control_socket is empty: the server has none; send SIGHUP to its master instead")
+    try:
+        path = find(settings.control_socket)
+        answer = ask(path, settings.start_timeout_s + 10.0, command="reload")
+    except ControlError as error:
+        print(f"pierhead: {error}", file=sys.stderr)
+        return 1
+    if "failed" in answer:
+        print(f"pierhead: {answer['failed']}", file=sys.stderr)
+        return 1
+    print(f"generation {answer['reloaded']} serves")
+    return 0

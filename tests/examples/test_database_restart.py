@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,6 +14,12 @@ from tests.kit import eventually
 from tests.postgres import Postgres
 
 PATHS = ("/simple/users", "/database/products", "/hexagonal/products")
+
+
+def events_after(client: Client, last_id: int, text: str) -> bool:
+    """Tell whether a stream, once it is fed, brings a notification."""
+    with client.stream("GET", "/sse/sse", headers={"Last-Event-ID": str(last_id)}) as stream:
+        return any(text.encode() in piece for piece in stream)
 
 
 def statuses(client: Client) -> list[int]:
@@ -36,6 +43,8 @@ def test_a_database_that_comes_back_is_used_again(
         assert statuses(client) == [200] * len(PATHS)
 
         own_postgres.stop()
+        streams = ThreadPoolExecutor(1)
+        following = streams.submit(events_after, client, 0, "after the restart")
         for path in PATHS:
             start = time.monotonic()
             response = client.get(path)
@@ -43,6 +52,9 @@ def test_a_database_that_comes_back_is_used_again(
             assert time.monotonic() - start < 1.5
         own_postgres.start()
         eventually(lambda: statuses(client) == [200] * len(PATHS), "they answer again", 5.0)
+        assert client.post("/sse/notification", json={"text": "after the restart"}).status == 202
+        assert following.result(30)
+        streams.shutdown()
 
         own_postgres.stop()  # and once more, unseen: nobody asks while it is away
         own_postgres.start()

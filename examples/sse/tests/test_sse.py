@@ -134,8 +134,9 @@ def test_who_comes_back_gets_what_was_sent_meanwhile(client: Client, way: str) -
         assert events.text() == "four"
 
 
-def test_who_saw_no_event_comes_back_with_the_id_of_the_beginning(client: Client) -> None:
-    send(client, "before")
+def test_who_saw_no_event_comes_back_with_the_id_of_the_beginning(client: Client, module: ModuleType) -> None:
+    (before,) = send(client, "before")
+    eventually(lambda: module.app.state.feed.last == int(before))
     with following(client) as events:
         beginning = events.next()
         assert beginning.data is None

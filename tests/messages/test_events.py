@@ -93,6 +93,21 @@ def test_events_arrive_one_by_one_until_the_end() -> None:
     assert source.closed
 
 
+def test_an_event_of_nothing_is_not_sent() -> None:
+    app = App()
+
+    @app.get("/")
+    async def stream(request: Request) -> Response:
+        async def events() -> AsyncIterator[ServerSentEvent]:
+            yield ServerSentEvent()
+            yield ServerSentEvent("one")
+
+        return event_stream(events(), retry_ms=None)
+
+    with Client(app) as client:
+        assert client.get("/").body == b": connected\n\ndata: one\n\n"
+
+
 def test_silence_is_broken_by_comments() -> None:
     source = Source(keep_alive_s=0.02)
     with Client(source.app) as client, client.stream("GET", "/") as stream:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pierhead.messages.files import FileBody, content_disposition
+from pierhead.messages.files import FileBody, content_disposition, file_pieces
 
 
 def test_a_whole_file(tmp_path: Path) -> None:
@@ -67,3 +67,18 @@ def test_a_download_name_never_breaks_the_field(name: str) -> None:
     )
     assert match is not None
     assert (unquote(match[2]) if match[2] else match[1]) == name
+
+
+async def test_a_part_of_a_file_comes_in_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"x" + b"y" * 300_000 + b"z")
+    body = FileBody(path, 1, 300_001, 300_002, 0)
+    pieces = [piece async for piece in file_pieces(body)]
+    assert b"".join(pieces) == b"y" * 300_000 + b"z"
+    assert len(pieces) == 2
+
+
+async def test_of_a_file_that_has_shrunk_comes_what_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"hello")
+    assert [piece async for piece in file_pieces(FileBody(path, 3, 100, 100, 0))] == [b"lo"]

@@ -272,3 +272,10 @@ def test_the_type_of_a_file_in_the_fields(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Response.file(tmp_path / "none")
+
+
+def test_the_answer_of_another_interface_is_taken_as_it_is() -> None:
+    fields = [(b"X", b"y")]
+    response = Response.from_raw(299, fields, b"hello")
+    assert (response.status, response.body) == (299, b"hello")
+    assert response.headers.raw is fields

@@ -234,3 +234,15 @@ async def test_the_first_of_two_closes_counts() -> None:
     with pytest.raises(WebSocketClosed):
         await receiving
     assert (socket.close_code, socket.close_reason) == (4000, "full")
+
+
+async def test_leaving_before_the_handshake_is_answered_can_be_waited_for() -> None:
+    channel = Channel(closed=WebSocketClosed(1006, "gone"))
+    socket = opened(channel)
+    with pytest.raises(WebSocketClosed):
+        await socket.disconnect()
+    assert (socket.close_code, socket.close_reason) == (1006, "gone")
+    answered = opened(Channel())
+    await answered.accept()
+    with pytest.raises(RuntimeError, match="already answered"):
+        await answered.disconnect()

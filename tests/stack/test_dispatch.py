@@ -43,8 +43,11 @@ def test_everything_is_checked_and_pytest_comes_last(ran: list[list[str]]) -> No
         ["ruff", "format"],
         ["ruff", "check"],
         ["mypy", "--no-error-summary"],
-        ["pytest"],
+        ["pytest", "-q"],  # what has to be covered in full
+        ["pytest", "--ignore=tests/protocols"],
     ]
+    assert "--cov-fail-under=100" in ran[-2]
+    assert set(checks.COVERED) <= set(ran[-2])
 
 
 def test_arguments_go_to_pytest_alone(ran: list[list[str]]) -> None:
@@ -58,7 +61,8 @@ def test_arguments_go_to_pytest_alone(ran: list[list[str]]) -> None:
     [
         ("format", "to repair: .* -m ruff format"),
         ("check", "ruff check --fix"),
-        ("mypy", "the tests were not run"),
+        ("mypy", "the rest was not run"),
+        ("--cov-branch", "the rest was not run"),
     ],
 )
 def test_what_fails_first_ends_it(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pierhead.protocols.http1 import ResponseError
+from pierhead.protocols.http1 import Http1Codec, Http1Limits, ResponseError, render
 from pierhead.protocols.http1.events import RawFields
-from pierhead.protocols.http1.render import ResponseWriter, hints
+from pierhead.protocols.http1.render import ResponseWriter, hints, render_ordinary
 
 
 def whole(
@@ -159,3 +161,71 @@ def test_early_hints_are_a_response_of_their_own() -> None:
     assert hints([(b"Link", b"</a.css>")]) == b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
     with pytest.raises(ResponseError):
         hints([(b"Link", b"a\r\n\r\nb")])
+
+
+ORDINARY_FIELDS = st.lists(
+    st.tuples(
+        st.sampled_from([b"Content-Type", b"X", b"set-cookie", b"Connection", b"content-length", b"Upgrade"]),
+        st.sampled_from([b"text/plain", b"", b"5", b"close", b"y" * 300, b"a\r\nb", b"\0"]),
+    ),
+    max_size=4,
+)
+
+
+@given(st.sampled_from([200, 204, 299, 304, 404, 101]), ORDINARY_FIELDS, st.sampled_from([b"", b"hello"]))
+def test_what_is_rendered_the_fast_way_is_what_the_writer_renders(
+    status: int, fields: RawFields, body: bytes
+) -> None:
+    for _ in range(2):  # the second time from what was rendered before
+        fast = render_ordinary(status, fields, body, b"Date: now\r\n")
+        if fast is not None:
+            assert fast == whole(status, fields, body)
+
+
+@pytest.mark.parametrize(
+    ("status", "fields"),
+    [
+        (204, []),
+        (304, []),
+        (101, []),
+        (200, [(b"Connection", b"close")]),
+        (200, [(b"CONTENT-LENGTH", b"5")]),
+        (200, [(b"Transfer-Encoding", b"chunked")]),
+        (200, [(b"X", b"y\r\nZ: z")]),
+        (200, [(b"X\0", b"y")]),
+    ],
+)
+def test_what_is_out_of_the_ordinary_is_left_to_the_writer(status: int, fields: RawFields) -> None:
+    assert render_ordinary(status, fields, b"", b"") is None
+
+
+def test_only_so_many_lines_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "_KNOWN_LINES", 2)
+    lines = render._Lines()
+    for number in range(5):
+        assert lines[(b"X", b"%d" % number)] == b"X: %d\r\n" % number
+        assert len(lines) <= 2
+    assert lines[(b"X", b"y" * 300)].endswith(b"y\r\n")
+    assert (b"X", b"y" * 300) not in lines
+
+
+def test_what_to_upgrade_to_is_for_the_client() -> None:
+    answer = whole(426, [(b"Upgrade", b"websocket")])
+    assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" in answer
+
+
+def test_the_codec_renders_either_way() -> None:
+    codec = Http1Codec(Http1Limits())
+    codec.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert codec.respond(200, [(b"X", b"y")], b"hello") == whole(200, [(b"X", b"y")], b"hello").replace(
+        b"Date: now\r\n", b""
+    )
+    codec.next_request()
+    codec.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert b"Content-Length" not in codec.respond(304, [], b"")
+    assert codec.hint([(b"Link", b"</a>")]).startswith(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n")
+
+
+def test_a_body_comes_after_its_head() -> None:
+    with pytest.raises(RuntimeError, match="start_response first"):
+        Http1Codec(Http1Limits()).data(b"hello")

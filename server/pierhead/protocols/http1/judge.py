@@ -37,8 +37,7 @@ class Judge:
         return list(event.headers.raw_items())
 
     def _next(self, raw: bytes) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        if raw:
-            self._connection.receive_data(raw)
+        self._connection.receive_data(raw)
         try:
             return self._connection.next_event()
         except h11.RemoteProtocolError as error:

@@ -11,25 +11,22 @@ import argparse
 import importlib.util
 import shlex
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from loadtest import machine, provenance, results, text, tools
-from loadtest.provenance import ROOT, duration
+from loadtest.measuring import WARM_UP_S, Measuring, now
+from loadtest.provenance import ROOT
 from loadtest.results import ResultError
-from loadtest.roles import Watch, processes
-from loadtest.scenario import Scenario, ScenarioError, filled, load_all
-from loadtest.targets import DIRECT, Target, TargetError, chosen, fetch, probe_record
+from loadtest.roles import processes
+from loadtest.scenario import Scenario, ScenarioError, load_all
+from loadtest.targets import DIRECT, Target, TargetError, chosen, probe_record
 
 __all__ = ["main"]
 
-LOCUST_START_S = 4  # about what locust needs to start and stop, for the estimate
-PRIMER = 20  # requests before anything counts, so that every worker and proxy has its connections
-WARM_UP_S = 1
 CONFIGURATION = ("proxy", "db", "examples", "loadtest/scenarios", "locks/stack.txt", "locks/load.txt")
 
 
@@ -84,6 +81,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--target", action="append", default=[], help="one more, NAME=URL; repeatable", metavar="NAME=URL"
     )
     parser.add_argument("--scenarios", type=words, help="of " + ",".join(scenarios), metavar="LIST")
+    parser.add_argument(
+        "--sweep", action="store_true", help="and each scenario with less and more load, a few seconds each"
+    )
     parser.add_argument("--tool", choices=("wrk", "locust"), help="only this one")
     parser.add_argument(
         "--output", type=Path, default=ROOT / "results", help="folder for the report's folder", metavar="DIR"
@@ -143,8 +143,13 @@ def run(
             for scenario in scenarios:
                 scenario.prove(target, record)
             print(f"  right answers from {target.name} ({target.url})", flush=True)
+        measuring = Measuring(options, scenarios, targets, processes(status), record)
+        measuring.announce()
         try:
-            measure(options, scenarios, targets, processes(status), record, document["runs"])
+            measuring.warm_up()
+            measuring.rounds(document["runs"])
+            if options.sweep:
+                measuring.sweeps(document["sweeps"])
             document["complete"] = True
         except KeyboardInterrupt:
             print("\nInterrupted; this is what was measured:", flush=True)
@@ -182,90 +187,6 @@ def render(folder: Path, document: Mapping[str, Any]) -> list[Path]:
     for plot in plots.plots(document):
         (folder / "plots" / f"{plot.name}.png").write_bytes(plots.as_png(plot))
     return [markdown, page]
-
-
-def measure(
-    options: argparse.Namespace,
-    scenarios: Sequence[Scenario],
-    targets: Sequence[Target],
-    roles: Mapping[str, list[int]],
-    record: Mapping[str, Any],
-    runs: list[dict[str, Any]],
-) -> None:
-    """Append to `runs`: in each round every scenario meets every target, and another target begins."""
-    steps = [
-        (turn + 1, scenario, target)
-        for turn in range(options.rounds)
-        for scenario in scenarios
-        for target in (*targets[turn % len(targets) :], *targets[: turn % len(targets)])
-    ]
-    locust_s = sum(LOCUST_START_S for _, scenario, _ in steps if scenario.tool == "locust")
-    warm_s = WARM_UP_S * len(targets) * sum(scenario.tool == "wrk" for scenario in scenarios)
-    estimate_s = len(steps) * options.duration + locust_s + warm_s
-    print(
-        f"  {len(steps)} measurements of {options.duration} s, about {duration(estimate_s)} in all",
-        flush=True,
-    )
-    for target in targets:
-        for scenario in scenarios:
-            warm_up(options, scenario, target, record)
-    began = time.monotonic()
-    for number, (turn, scenario, target) in enumerate(steps, 1):
-        one = one_run(options, scenario, target, turn, roles, record)
-        runs.append(one)
-        left = duration((time.monotonic() - began) / number * (len(steps) - number))
-        said = (
-            f"{one['requests_per_s']:,.0f} requests/s" if one["valid"] else "NOT VALID: " + one["problems"][0]
-        )
-        place = f"[{number}/{len(steps)}] round {turn}: {scenario.name} {target.name} ({scenario.tool})"
-        print(f"  {place}: {said}; {left} left", flush=True)
-
-
-def warm_up(
-    options: argparse.Namespace, scenario: Scenario, target: Target, record: Mapping[str, Any]
-) -> None:
-    """Let everything behind a target open its connections and fill its caches before anything counts."""
-    for _ in range(PRIMER):
-        fetch(target, "GET", filled(scenario.verify[0].path, record))
-    if scenario.tool == "wrk":
-        load(options, scenario, target, record, WARM_UP_S)
-
-
-def one_run(
-    options: argparse.Namespace,
-    scenario: Scenario,
-    target: Target,
-    turn: int,
-    roles: Mapping[str, list[int]],
-    record: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Run one scenario against one target once; only the roles on the way are watched."""
-    on_the_way = {role: pids for role, pids in roles.items() if role in ("app", "db", target.name)}
-    started = now()
-    watch = Watch(on_the_way)
-    sample = load(options, scenario, target, record, options.duration)
-    cpu, memory = watch.stop()
-    return results.run_of(
-        scenario,
-        target,
-        turn,
-        started,
-        sample,
-        offered=float(options.rate) if scenario.tool == "locust" else None,
-        cpu_s={"load": sample.client_cpu * sample.seconds, **cpu},
-        memory_bytes=memory,
-    )
-
-
-def load(
-    options: argparse.Namespace, scenario: Scenario, target: Target, record: Mapping[str, Any], seconds: int
-) -> tools.Sample:
-    """Have a tool make one scenario's load."""
-    url = target.url + filled(scenario.path, record)
-    if scenario.tool == "wrk":
-        script = scenario.script or tools.WRK_SCRIPT
-        return tools.run_wrk(url, duration_s=seconds, connections=options.connections, script=script)
-    return tools.run_locust(scenario.files, url, duration_s=seconds, users=options.users, rate=options.rate)
 
 
 def begin(
@@ -319,6 +240,7 @@ def begin(
             for one in scenarios
         },
         "runs": [],
+        "sweeps": [],
         "results": [],
         "rankings": {},
     }
@@ -331,13 +253,9 @@ def command(options: argparse.Namespace, scenarios: Sequence[Scenario], targets:
         [
             *("./kit", "bench", "--rounds", str(options.rounds), "--duration", str(options.duration)),
             *("--connections", str(options.connections), "--users", str(options.users)),
+            *(["--sweep"] if options.sweep else []),
             *("--rate", str(options.rate), "--scenarios", ",".join(one.name for one in scenarios)),
             *("--targets", ",".join(target.name for target in targets if target.name not in added)),
             *(word for item in options.target for word in ("--target", item)),
         ]
     )
-
-
-def now() -> str:
-    """Return the time."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -22,7 +22,6 @@ from loadtest.histogram import merged
 __all__ = ["PAGE", "PAPER", "Palette", "Plot", "as_png", "as_svg", "plots"]
 
 SIZE = (4.8, 3.2)  # inches: small, so that the text can still be read on a phone
-WIDE = (9.6, 3.2)
 NINES = {0.5: "50", 0.9: "90", 0.99: "99", 0.999: "99.9", 0.9999: "99.99", 0.99999: "99.999"}
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -56,7 +55,6 @@ class Plot:
     name: str
     title: str
     draw: Callable[[Figure, Palette], None]
-    size: tuple[float, float] = SIZE
 
 
 def plots(document: Mapping[str, Any]) -> list[Plot]:
@@ -76,7 +74,49 @@ def plots(document: Mapping[str, Any]) -> list[Plot]:
         if any(run["series"] for run in document["runs"] if run["scenario"] == scenario):
             title = f"{scenario}: requests in each second"
             found.append(Plot(f"{scenario}-time", title, times(document, scenario)))
+        swept = [point for point in document["sweeps"] if point["scenario"] == scenario and point["valid"]]
+        if swept:
+            load = "connections" if swept[0]["by"] == "connections" else "offered requests a second"
+            for name, what, value in (("rates", "requests a second", rate_of), ("p99s", "p99 in ms", p99_of)):
+                title = f"{scenario}: {what} by {load}"
+                found.append(Plot(f"{scenario}-{name}", title, sweep(document, swept, load, value)))
     return found
+
+
+def rate_of(point: Mapping[str, Any]) -> float:
+    """Return the rate of a run or a point."""
+    return float(point["requests_per_s"])
+
+
+def p99_of(point: Mapping[str, Any]) -> float:
+    """Return the p99 of a run or a point in milliseconds."""
+    return float(point["latency_us"]["p99"]) / 1e3
+
+
+def sweep(
+    document: Mapping[str, Any],
+    points: Sequence[Mapping[str, Any]],
+    load: str,
+    value: Callable[[Mapping[str, Any]], float],
+) -> Callable[..., None]:
+    """Return what draws something against the load."""
+
+    def draw(figure: Figure, palette: Palette) -> None:
+        axes = framed(figure, palette)
+        for index, target in enumerate(document["targets"]):
+            mine = [point for point in points if point["target"] == target]
+            axes.plot([point["at"] for point in mine], [value(point) for point in mine], linewidth=1.3,
+                      color=palette.of(index), linestyle=STYLES[index % len(STYLES)],
+                      marker=MARKERS[index % len(MARKERS)], markersize=4, label=target)  # fmt: skip
+        steps = sorted({point["at"] for point in points})
+        axes.set_xscale("log")
+        axes.set_xticks(steps, [str(step) for step in steps])
+        axes.set_xticks([], minor=True)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(load)
+        legend(figure)
+
+    return draw
 
 
 def values(document: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> Callable[..., None]:
@@ -87,8 +127,9 @@ def values(document: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) ->
         order = list(document["targets"])
         for place, result in enumerate(reversed(results)):
             value, colour = result["value"], palette.of(order.index(result["target"]))
+            of = p99_of if result["measure"] == "p99_ms" else rate_of
             rounds = [
-                run["latency_us"]["p99"] / 1e3 if result["measure"] == "p99_ms" else run["requests_per_s"]
+                of(run)
                 for run in document["runs"]
                 if (run["scenario"], run["target"]) == (result["scenario"], result["target"])
             ]
@@ -184,8 +225,8 @@ def times(document: Mapping[str, Any], scenario: str) -> Callable[..., None]:
             series = [entry for entry in runs[0] if entry[0] < int(document["settings"]["duration_s"])]
             seconds = [entry[0] for entry in series]
             axes.plot(seconds, [entry[1] for entry in series], color=palette.of(index), linewidth=1.3,
-                      linestyle=STYLES[index % len(STYLES)], marker=MARKERS[index], markersize=3,
-                      label=target)  # fmt: skip
+                      linestyle=STYLES[index % len(STYLES)], marker=MARKERS[index % len(MARKERS)],
+                      markersize=3, label=target)  # fmt: skip
             failed = [(entry[0], entry[1]) for entry in series if entry[2]]
             axes.plot(
                 [at for at, _ in failed], [up for _, up in failed], "x", color=palette.ink, markersize=7
@@ -221,7 +262,7 @@ def drawn(plot: Plot, palette: Palette, form: str, **options: Any) -> bytes:
         "legend.fontsize": 8, "svg.fonttype": "none", "svg.hashsalt": plot.name,
     }  # fmt: skip
     with rc_context(style):
-        figure = Figure(figsize=plot.size, layout="constrained")
+        figure = Figure(figsize=SIZE, layout="constrained")
         plot.draw(figure, palette)
         output = io.BytesIO()
         figure.savefig(output, format=form, **options)

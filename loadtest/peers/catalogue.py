@@ -72,13 +72,17 @@ def python(*words: str) -> list[str]:
     return [sys.executable, "-m", *words]
 
 
-def pierhead(port: int, workers: int, _folder: Path) -> Sequence[str]:
+def pierhead(interface: str) -> Callable[[int, int, Path], Sequence[str]]:
     """Start Pierhead: all is on that is on by default but the access log, and 1 GB may be uploaded."""
-    return python(
-        "pierhead", "run", f"{APPS}.native:app", "--listen", f"http://127.0.0.1:{port}",
-        "--workers", str(workers), "--loop", "uvloop", "--access-log", "off",
-        "--max-connections", str(FILES), "--max-body-bytes", "4GiB",
-    )  # fmt: skip
+
+    def command(port: int, workers: int, _folder: Path) -> Sequence[str]:
+        return python(
+            "pierhead", "run", f"{APPS}.{interface}:app", "--listen", f"http://127.0.0.1:{port}",
+            "--workers", str(workers), "--loop", "uvloop", "--access-log", "off",
+            "--max-connections", str(FILES), "--max-body-bytes", "4GiB",
+        )  # fmt: skip
+
+    return command
 
 
 def uvicorn(http: str) -> Callable[[int, int, Path], Sequence[str]]:
@@ -146,7 +150,9 @@ def nginx(port: int, workers: int, folder: Path) -> Sequence[str]:
 
 
 PEERS = (
-    Peer(OURS, "pierhead", "pierhead", "native", pierhead, ALL, ("uvloop",)),
+    Peer(OURS, "pierhead", "pierhead", "native", pierhead("native"), ALL, ("uvloop",)),
+    Peer("pierhead-asgi", "pierhead", "pierhead", "ASGI", pierhead("asgi"), ALL, ("uvloop",)),
+    Peer("pierhead-wsgi", "pierhead", "pierhead", "WSGI", pierhead("wsgi"), GETS, ("uvloop",)),
     Peer(
         "uvicorn",
         "uvicorn",

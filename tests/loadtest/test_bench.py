@@ -87,6 +87,18 @@ def test_the_table_is_printed_and_the_report_written(
     assert str(page) in output
 
 
+def test_a_sweep_measures_less_and_more_load(stack: FakeStack, runs: list[str], tmp_path: Path) -> None:
+    argv = ["--quick", "--sweep", "--scenarios", "plaintext,crud", "--output", str(tmp_path)]
+    assert bench.main(argv, status(stack, "app")) == 0
+    points = [(one["scenario"], one["by"], one["at"]) for one in document_in(tmp_path)["sweeps"]]
+    assert points == [
+        *(("crud", "rate", value) for value in (50, 100, 200, 400)),
+        *(("plaintext", "connections", value) for value in (1, 4, 16, 64, 256)),
+    ]
+    names = {path.stem for path in tmp_path.glob("bench-*/plots/*.png")}
+    assert {"crud-p99s", "plaintext-rates", "plaintext-value"} <= names
+
+
 def test_a_report_is_made_again_without_measuring(
     stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ from loadtest import plots
 from loadtest.page import as_html
 from tests.loadtest.test_results import document, run, three
 
+PLOTS = ("value", "latency", "cpu", "time", "rates", "p99s")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -24,12 +25,20 @@ def report() -> dict[str, Any]:
     runs = [*three("direct", 200, 201, 199), *three("nginx", 100, 101, 99), *three("<b>", 50, 51)]
     runs.append(run("<b>", 3, 50, errors={"status": 3}, note="<script>alert(1)</script>"))
     runs[0]["series"] = [[0, 10, 0], [1, 12, 2], [2, 1, 0]]
-    return document(*runs)
+    made = document(*runs)
+    for at in (1, 4, 16):
+        place = ("read", "direct", "connections", at)
+        latency = {"p99": 1000 * at}
+        made["sweeps"].append(
+            dict(zip(("scenario", "target", "by", "at"), place, strict=True))
+            | {"valid": True, "requests_per_s": 100 * at, "latency_us": latency}
+        )
+    return made
 
 
 def test_every_plot_is_drawn_and_its_colours_are_the_pages(report: dict[str, Any]) -> None:
     found = plots.plots(report)
-    assert [plot.name for plot in found] == ["read-value", "read-latency", "read-cpu", "read-time"]
+    assert [plot.name for plot in found] == [f"read-{what}" for what in PLOTS]
     for plot in found:
         svg = plots.as_svg(plot)
         assert svg.startswith('<svg role="img" aria-label="read: ')
@@ -98,7 +107,7 @@ def test_a_browser_shows_it(browser: Browser, report: dict[str, Any], tmp_path: 
         page.goto(file.as_uri())
         assert requested == [file.as_uri()]
         assert complaints == []
-        assert page.locator("svg[role=img]").count() == 4
+        assert page.locator("svg[role=img]").count() == len(PLOTS)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         seen[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
         # A drawing takes its colours from the page, and its text is large enough to be read on a phone.

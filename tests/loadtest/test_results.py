@@ -53,6 +53,7 @@ def document(*runs: dict[str, Any], measure: str = "requests_per_s") -> dict[str
         "targets": targets,
         "scenarios": {"read": read},
         "runs": list(runs),
+        "sweeps": [],
     }  # fmt: skip
     results.conclude(made)
     return made

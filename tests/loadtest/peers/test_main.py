@@ -187,7 +187,7 @@ def test_without_wrk_there_is_nothing_to_run(
         (["--rounds", "51"], "--rounds must be from 1 to 50"),
         (["--seconds", "-1"], "--seconds must be from 1 to 60"),
         (["--scenario", "fast"], "no scenario fast; there are: minimal, realistic"),
-        (["--peers", "apache"], "there is no peer apache; there are: pierhead, uvicorn"),
+        (["--peers", "apache"], "there is no peer apache; there are: pierhead, pierhead-asgi"),
     ],
 )
 def test_bad_arguments_are_named(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

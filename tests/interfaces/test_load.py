@@ -260,3 +260,22 @@ def test_a_factory_that_fails(write: Write, tmp_path: Path) -> None:
         f"shop_u:make: the factory 'make' failed in {file}, line 2 (raise KeyError('DATABASE_URL')): "
         "KeyError: 'DATABASE_URL'"
     )
+
+
+# Programs
+
+
+def test_a_program(tmp_path: Path) -> None:
+    program = tmp_path / "hello.cgi"
+    assert "there is no program" in fails("program:hello.cgi", tmp_path)
+    program.write_text("#!/bin/sh\n")
+    assert f"is not executable: chmod +x {program}" in fails("program:hello.cgi", tmp_path)
+    program.chmod(0o755)
+    assert load("program:hello.cgi", app_dir=tmp_path).name == "hello.cgi"
+    assert load(f"program:{program}").name == "hello.cgi"
+
+
+@pytest.mark.parametrize("scheme", ["fastcgi", "scgi"])
+def test_a_program_that_runs_already(scheme: str) -> None:
+    assert load(f"{scheme}://127.0.0.1:9000").name == f"{scheme}://127.0.0.1:9000"
+    assert "an upstream is like" in fails(f"{scheme}://nowhere", None)

@@ -38,6 +38,9 @@ def load(
 ) -> Application:
     """Import the application called `reference`: "module:attribute" or "path/file.py:attribute".
 
+    "program:path" is a program, or a folder of them, run by CGI; "fastcgi://host:port" and "scgi://host:port",
+    or "...://unix:/path", are programs that run already (`pierhead.interfaces.gateway`).
+
     The attribute may be dotted, and with `factory` it is called, without arguments, for the application.
     `app_dir`, by default the current directory, is where modules and relative paths are looked for first,
     and stays in `sys.path` for what the application imports later. A file in a package is imported as a
@@ -46,6 +49,8 @@ def load(
     Raises LoadError that says what is wrong, in which file and line, and what to do; its cause, where there
     is one, is the exception of the application.
     """
+    if reference.startswith(("program:", "fastcgi://", "scgi://")):
+        return _program(reference, Path(app_dir or "."))
     module_name, _, attribute = reference.partition(":")
     if reference.lower().endswith(".py") or not module_name or not attribute:
         example = f"{module_name or 'app'}:app"
@@ -73,6 +78,29 @@ def load(
         return adapt(found, interface=interface, name=reference, threads=threads)
     except TypeError as error:
         raise _no_application(reference, attribute, found, error, factory=factory) from None
+
+
+def _program(reference: str, directory: Path) -> Application:
+    from pierhead.interfaces.gateway import FastCGIApplication, ProgramApplication, ScgiApplication
+
+    kind, _, rest = reference.partition(":")
+    try:
+        if kind == "fastcgi":
+            return FastCGIApplication(reference)
+        if kind == "scgi":
+            return ScgiApplication(reference)
+    except ValueError as error:
+        raise LoadError(str(error)) from None
+    return ProgramApplication(checked_program(reference, directory / rest))
+
+
+def checked_program(reference: str, path: Path) -> Path:
+    """Return `path` where a program, or a folder, is there; raises LoadError that begins with `reference`."""
+    if not path.exists():
+        raise LoadError(f"{reference}: there is no program {path}")
+    if path.is_file() and not os.access(path, os.X_OK):
+        raise LoadError(f"{reference}: {path} is not executable: chmod +x {path}")
+    return path
 
 
 def load_configured(settings: Settings) -> Application:

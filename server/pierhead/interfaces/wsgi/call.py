@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
 
 from pierhead.errors import ClientDisconnected
 from pierhead.interfaces.additions import additions
+from pierhead.interfaces.empty import nothing
 from pierhead.interfaces.environ import meta_variables
 from pierhead.interfaces.failures import log_failure
 from pierhead.interfaces.fields import response_fields
@@ -148,7 +149,7 @@ class WSGICall:
             body = b""
         elif self._request.method == "HEAD" and not body and self._announced is None:
             # Nobody says how long the body would be, so neither does the server (RFC 9110, 8.6).
-            return Response.from_raw(self._status, self._fields, _nothing())
+            return Response.from_raw(self._status, self._fields, nothing())
         return Response.from_raw(self._status, self._fields, body)
 
     def _send(self, block: bytes) -> None:
@@ -192,9 +193,3 @@ def _name(name: str) -> bytes:
             _known.clear()
         raw = _known[name] = name.encode("latin-1", "replace")
     return raw
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    pieces: tuple[bytes, ...] = ()
-    for piece in pieces:
-        yield piece

@@ -1,0 +1,52 @@
+"""Programs by SCGI: variables and body in one piece, on a connection for each request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pierhead.interfaces.gateway.application import GatewayApplication, Run
+from pierhead.interfaces.gateway.scripts import Script
+from pierhead.interfaces.gateway.upstream import PIECE_BYTES, Connection, Upstream
+from pierhead.messages.request import Request
+from pierhead.messages.uploads import Upload
+
+__all__ = ["ScgiApplication"]
+
+
+class ScgiApplication(GatewayApplication):
+    """A program that answers SCGI at `url`; further arguments are those of GatewayApplication.
+
+    At most `connections` are open in each worker; more requests wait. Raises ValueError for a URL that is
+    none.
+    """
+
+    def __init__(self, url: str, *, root: Path | None = None, connections: int = 16, **options: Any) -> None:
+        super().__init__(options.pop("name", "") or url, root=root, **options)
+        self._upstream = Upstream.parse(url)
+        self._connections = connections
+        self._free = asyncio.Semaphore(connections)
+
+    async def start(self) -> None:
+        """Count this worker's connections; see Application."""
+        self._free = asyncio.Semaphore(self._connections)
+
+    async def _open(
+        self, request: Request, script: Script | None, variables: dict[str, str], body: Upload | None
+    ) -> Run:
+        streams = await self._upstream.connect(self._free)
+        return Connection(streams, _sent(variables, body), self.name, self._free)
+
+
+async def _sent(variables: Mapping[str, str], body: Upload | None) -> AsyncIterator[bytes]:
+    """Yield the variables as a netstring, CONTENT_LENGTH first, and the body."""
+    pairs = {"CONTENT_LENGTH": variables.get("CONTENT_LENGTH", "0"), "SCGI": "1"}
+    content = b"".join(
+        b"%b\0%b\0" % (name.encode("latin-1"), value.encode("latin-1", "replace"))
+        for name, value in (pairs | {**variables, **pairs}).items()
+    )
+    yield b"%d:%b," % (len(content), content)
+    while body is not None and (piece := await body.read(PIECE_BYTES)):
+        yield piece

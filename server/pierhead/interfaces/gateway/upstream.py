@@ -1,0 +1,109 @@
+"""Programs that run already: where they are, and a connection to one for each request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterable
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from pierhead.interfaces.gateway.errors import GatewayError
+
+__all__ = ["PIECE_BYTES", "Connection", "Upstream"]
+
+PIECE_BYTES = 64 << 10
+"""How much is read and written at a time."""
+_CONNECT_TIMEOUT_S = 5.0
+
+
+class Upstream(NamedTuple):
+    """An address: a host and port, or the path of a unix socket."""
+
+    url: str
+    host: str
+    port: int
+    path: str
+
+    @classmethod
+    def parse(cls, url: str) -> Upstream:
+        """Read `fastcgi://host:port`, `scgi://host:port` or `scgi://unix:/path`; raises ValueError."""
+        scheme, _, rest = url.partition("://")
+        if rest.startswith("unix:"):
+            path = rest.removeprefix("unix:")
+            if not path.startswith("/"):
+                raise ValueError(f"{url!r}: a unix socket is like {scheme}://unix:/run/app.sock")
+            return cls(url, "", 0, path)
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = None
+        if not parts.hostname or not port or parts.path.strip("/"):
+            raise ValueError(
+                f"{url!r}: an upstream is like {scheme}://127.0.0.1:9000 or {scheme}://unix:/path"
+            )
+        return cls(url, parts.hostname, port, "")
+
+    async def connect(self, free: asyncio.Semaphore) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect as soon as one of those that may be open is `free`; it is given back by who closes it.
+
+        Raises GatewayError 502, or 504 where nobody answers in time.
+        """
+        await free.acquire()
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                if self.path:
+                    return await asyncio.open_unix_connection(self.path)
+                return await asyncio.open_connection(self.host, self.port)
+        except BaseException as error:
+            free.release()
+            if isinstance(error, TimeoutError):
+                reason = f"{self.url} did not take the connection in {_CONNECT_TIMEOUT_S:g} s"
+                raise GatewayError(504, reason) from None
+            if isinstance(error, OSError):
+                reason = error.strerror or str(error)
+                raise GatewayError(502, f"cannot connect to {self.url}: {reason}") from None
+            raise
+
+
+class Connection:
+    """A request on a connection of its own, which ends with it; implements `Run`.
+
+    `sent` yields what is sent, `read` is to be completed by what the bytes mean.
+    """
+
+    def __init__(
+        self,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        sent: AsyncIterable[bytes],
+        name: str,
+        free: asyncio.Semaphore,
+    ) -> None:
+        self._reader, self._writer = streams
+        self._name = name
+        self._free = free
+        self._sending: asyncio.Future[None] | None = asyncio.ensure_future(self._send(sent))
+
+    async def read(self) -> bytes:
+        """Return what comes next, b"" at the end; raises GatewayError 502."""
+        try:
+            return await self._reader.read(PIECE_BYTES)
+        except OSError as error:
+            raise GatewayError(502, f"the connection broke off: {error.strerror or error}") from None
+
+    async def close(self) -> None:
+        """Close the connection."""
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            sending.cancel()
+            self._free.release()
+            self._writer.transport.abort()
+            await asyncio.wait({sending})
+
+    async def _send(self, pieces: AsyncIterable[bytes]) -> None:
+        """Send everything; a program that does not read all of it may answer all the same."""
+        with contextlib.suppress(OSError):
+            async for piece in pieces:
+                self._writer.write(piece)
+                await self._writer.drain()

@@ -205,6 +205,7 @@ class Load:
         self.answered = 0
         self.failed: list[str] = []
         self.bodies: list[bytes] = []
+        self.seconds: list[float] = []
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
 
     @contextmanager
@@ -227,6 +228,7 @@ class Load:
 
     def _run(self) -> None:
         while not self._stopping.is_set() and self.answered < 100_000:
+            started = time.monotonic()
             try:
                 status, body = self._server.get(self._target)
                 if status != 200:
@@ -234,6 +236,7 @@ class Load:
                 self.bodies.append(body)
             except (OSError, http.client.HTTPException) as error:
                 self.failed.append(repr(error))
+            self.seconds.append(time.monotonic() - started)
             self.answered += 1
 
 

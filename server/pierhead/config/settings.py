@@ -157,6 +157,14 @@ class Settings:
     )
     umask: int | None = _knob(None, Kind.MODE, "file mode creation mask of the application", optional=True)
 
+    metrics_listen: str = _knob(
+        "",
+        Kind.TEXT,
+        "listener for Prometheus' GET /metrics, apart from the application's, as http://127.0.0.1:9100; "
+        "empty: none",
+        optional=True,
+    )
+
     # Deadlines
     keep_alive_timeout_s: float = _knob(
         75.0, Kind.DURATION, "a connection may be idle between requests", minimum=0.1

@@ -135,6 +135,9 @@ def _check(name: str, value: Any) -> None:
                     raise ValueError("it is for one connection, and no other listener beside it")
             except ValueError as error:
                 raise ValueError(str(error) if len(value) == 1 else f"{url}: {error}") from None
+    elif name == "metrics_listen" and value:
+        if ListenURL.parse(value).protocol != "http":
+            raise ValueError("metrics are served by HTTP: use http://host:port or http://unix:/path")
     elif name == "workers" and value > MOST_WORKERS:
         raise ValueError(f"a server has at most {MOST_WORKERS} workers; for more of them start more servers")
     elif name == "trusted_proxies":
@@ -167,6 +170,11 @@ def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
             f"max_line_bytes ({settings.max_line_bytes}, {sources['max_line_bytes']}) is more than "
             f"max_head_bytes ({settings.max_head_bytes}, {sources['max_head_bytes']}): a request line is "
             "part of its head"
+        )
+    if settings.metrics_listen in settings.listen:
+        raise ConfigError(
+            f"metrics_listen ({sources['metrics_listen']}) and listen ({sources['listen']}) are both "
+            f"{settings.metrics_listen}: give the metrics an address of their own"
         )
     if settings.health_path and settings.health_path == settings.ready_path:
         raise ConfigError(

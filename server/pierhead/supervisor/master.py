@@ -101,6 +101,8 @@ class Master:
         """Open what a server has once: listeners, board, pid file, control socket."""
         heritage = self._heritage
         urls = dict.fromkeys(systemd.passed_urls(settings.listen, Settings().listen, os.environ))
+        metrics = settings.metrics_listen
+        urls.update({metrics: None} if metrics else {})
         # Those that are inherited first: a new one could get a number that is only said to be a socket's.
         for url in sorted(urls, key=lambda url: "fd:" not in url):
             try:
@@ -112,8 +114,12 @@ class Master:
                 logger.error("%s; going on without it", error)  # noqa: TRY400 - it says all
         for url, fd in heritage.listeners.items():
             adopt(url, fd).close()  # it is not in the settings any more
+        if metrics in self._sockets:  # the last one, as workers expect it
+            self._sockets[metrics] = self._sockets.pop(metrics)
         self._settings = dataclasses.replace(
-            settings, listen=tuple(self._sockets), workers=heritage.workers or settings.workers
+            settings,
+            listen=tuple(url for url in self._sockets if url != metrics),
+            workers=heritage.workers or settings.workers,
         )
         known = heritage.board >= 0 and heritage.board_bytes == BOARD_BYTES
         self._board_fd = heritage.board if known else scratch_file("pierhead-board", BOARD_BYTES)

@@ -43,7 +43,9 @@ def run_application(application: Application, settings: Settings) -> int:
     sockets: list[Listener] = []
     try:
         read_certificates(settings)
-        for url in settings.listen:
+        for url in (*settings.listen, settings.metrics_listen):
+            if not url:
+                continue
             sockets.append(bind(url, settings.backlog))
         application.start_master()
         try:

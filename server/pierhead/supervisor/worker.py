@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ from pierhead.forwarded import Forwarding
 from pierhead.health import Health
 from pierhead.latest import Latest
 from pierhead.log import configure
+from pierhead.metrics import Metrics
 from pierhead.supervisor.pulse import Pulse
 from pierhead.supervisor.report import report
 from pierhead.transports.acceptor import Share
@@ -37,6 +39,8 @@ START_FAILED = 3
 """Exit code of a worker whose application did not start."""
 
 logger = logging.getLogger("pierhead.worker")
+
+_SCRAPERS = 16
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
@@ -152,7 +156,9 @@ async def serve_until(
     share = Share(row)
     server = Server(health, settings, forwarding=Forwarding(settings), record=access_log.record, share=share)
     pulse = Pulse(desk, [partial(report, server)], share.meet)
-    start = asyncio.ensure_future(server.serve(sockets, settings.listen))
+    ours, for_metrics = sockets[: len(settings.listen)], sockets[len(settings.listen) :]
+    monitor: Server | None = None
+    start = asyncio.ensure_future(server.serve(ours, settings.listen))
     events: list[asyncio.Future[Any]] = [start, stop]
     await asyncio.wait(events, timeout=settings.start_timeout_s, return_when=asyncio.FIRST_COMPLETED)
     if not start.done():
@@ -165,6 +171,9 @@ async def serve_until(
         )
     if (failure := start.exception()) is not None:
         raise StartFailedError("".join(traceback.format_exception(failure)).rstrip()) from failure
+    if for_metrics:
+        monitor = Server(Metrics(desk.board), dataclasses.replace(settings, max_connections=_SCRAPERS))
+        await monitor.serve(for_metrics)
     pulse.start()
     row.cells[Cell.STATE] = State.SERVING
     ready()
@@ -174,6 +183,9 @@ async def serve_until(
         return await server.drain(settings.drain_timeout_s, going_away=going_away)
     finally:
         pulse.stop()
+        if monitor is not None:
+            await monitor.drain(0.0)
+            await monitor.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settings.drain_timeout_s or None):
                 await server.close()

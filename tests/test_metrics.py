@@ -1,0 +1,82 @@
+"""Metrics: what all workers counted, as Prometheus reads it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from http.client import HTTPConnection
+from pathlib import Path
+
+from pierhead.board import Board, Cell, State
+from pierhead.metrics import render
+from tests.supervisor.harness import Load, Pierhead, eventually
+
+SAMPLE = re.compile(r'(pierhead_[a-z_]+)((?:\{[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*\})?) (\S+)')
+
+
+def parse(text: str) -> dict[str, float]:
+    """Return the samples, by name and labels; fails where a line is none."""
+    samples = {}
+    for line in text.splitlines():
+        if not line.startswith("# "):
+            match = SAMPLE.fullmatch(line)
+            assert match is not None, line
+            samples[match[1] + match[2]] = float(match[3])
+    return samples
+
+
+def test_rows_of_all_blocks_are_added_up() -> None:
+    board = Board()
+    for block, index in [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1)]:
+        cells = board.row(block, index).cells
+        board.row(block, 0).cells[Cell.HIGHEST] = 1
+        cells[Cell.STATE] = State.SERVING
+        cells[Cell.STATUS + 2] = 10
+        cells[Cell.BUCKET] = 4
+        cells[Cell.BUCKET + 13] = 6
+        cells[Cell.DURATION_US] = 1_500_000
+        cells[Cell.LONGEST_LAG_US] = index * 1000
+    samples = parse(render(board))
+    assert samples['pierhead_responses_total{status="2xx"}'] == 50
+    assert samples['pierhead_response_duration_seconds_bucket{le="0.001"}'] == 20
+    assert samples['pierhead_response_duration_seconds_bucket{le="+Inf"}'] == 50
+    assert samples["pierhead_response_duration_seconds_count"] == 50
+    assert samples["pierhead_response_duration_seconds_sum"] == 7.5
+    assert samples["pierhead_loop_lag_longest_seconds"] == 0.001
+    assert samples['pierhead_workers{state="serving"}'] == 2
+
+
+def scrape(port: int, target: str = "/metrics") -> tuple[int, str]:
+    connection = HTTPConnection("127.0.0.2", port, timeout=20)
+    try:
+        connection.request("GET", target)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+def test_counts_are_kept_over_crashes_and_reloads_and_on_a_listener_of_their_own(tmp_path: Path) -> None:
+    with Pierhead(tmp_path, "--metrics-listen", "http://127.0.0.2:0") as server:
+        match = re.search(r"http://127\.0\.0\.2:([0-9]+)", server.log)
+        assert match is not None, server.log
+        port = int(match[1])
+
+        def answered() -> float:
+            return parse(scrape(port)[1])['pierhead_responses_total{status="2xx"}']
+
+        assert server.get("/metrics")[0] == 404, "not on the application's"
+        assert scrape(port, "/")[0] == 404, "and nothing else on theirs"
+        with Load(server).running() as load:
+            load.more()
+        count = load.answered
+        eventually(lambda: answered() == count, "all are counted")
+        os.kill(server.workers().pop(), signal.SIGKILL)
+        server.wait_for_log("replacing it")
+        assert answered() == count
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("generation 2 serves")
+        eventually(lambda: len(server.note_processes()) == 3, "the old generation leaves")
+        assert answered() == count
+        assert parse(scrape(port)[1])["pierhead_restarts_total"] == 1

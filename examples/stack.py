@@ -20,12 +20,14 @@ import etag.app
 import hexagonal.app
 import simple.app
 import sse.app
+import websocket.app
 from pierhead import App, HTTPError, Request, Response, ServerSentEvent, WebSocket, event_stream
 
 EXAMPLES = {
     "simple": simple.app.app,
     "etag": etag.app.app,
     "sse": sse.app.app,
+    "websocket": websocket.app.app,
     "database": database.app.app,
     "hexagonal": hexagonal.app.app,
 }

@@ -16,8 +16,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def stack_app(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     """The composition, imported as `pierhead run stack:app --app-dir examples` does."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    for name in [name for name in sys.modules if name.partition(".")[0] == "stack"]:
-        monkeypatch.delitem(sys.modules, name)  # the kit's package has the same name; comes back afterwards
+    ours = {"stack", *(path.parent.name for path in EXAMPLES.glob("*/app.py"))}
+    for name in [name for name in sys.modules if name.partition(".")[0] in ours]:
+        monkeypatch.delitem(sys.modules, name)  # others' packages have these names too; comes back afterwards
     before, path = set(sys.modules), list(sys.path)
     yield importlib.import_module("stack").app
     sys.path[:] = path

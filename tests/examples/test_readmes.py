@@ -56,3 +56,8 @@ def test_sse(tmp_path: Path, env: dict[str, str], postgres: Postgres) -> None:
         connection.execute("TRUNCATE sse.notifications RESTART IDENTITY")
     folder = shutil.copytree(EXAMPLES / "sse", tmp_path / "sse")
     assert len(run_readme(folder / "README.md", cwd=folder, env=env | {"DATABASE_URL": postgres.url()})) > 5
+
+
+def test_websocket(tmp_path: Path, env: dict[str, str], postgres: Postgres) -> None:
+    folder = shutil.copytree(EXAMPLES / "websocket", tmp_path / "websocket")
+    assert len(run_readme(folder / "README.md", cwd=folder, env=env | {"DATABASE_URL": postgres.url()})) > 4

@@ -33,6 +33,7 @@ def test_each_example_is_at_its_prefix(client: Client) -> None:
     assert client.get("/simple/").json() == {"example": "simple", "users": "/simple/users"}
     assert client.get("/database/").json() == {"example": "database", "products": "/database/products"}
     assert client.get("/hexagonal/").json()["login"] == "/hexagonal/login"
+    assert "new WebSocket" in client.get("/websocket/").text
     assert "EventSource" in client.get("/sse/").text
     assert client.get("/etag/").json() == {"example": "etag", "users": "/etag/user"}
 

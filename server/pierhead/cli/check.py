@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from pierhead.cli.options import Parser, add_application, add_config, add_settings, configuration
 from pierhead.config.settings import Kind, Knob, knobs
 from pierhead.config.values import format_value
+from pierhead.errors import LoadError
 
 if TYPE_CHECKING:
     from pierhead.config import Configuration, Settings
+    from pierhead.interfaces.base import Application
 
 __all__ = ["main"]
 
@@ -38,7 +40,9 @@ def main(argv: Sequence[str]) -> int:
     found = configuration(parser.parse(argv))
     print("\n".join(_lines(found)))
     if found.settings.app:
-        print("\n".join(["", *_routes(found.settings)]))
+        print()
+        for line in _routes(found.settings):
+            print(line)
     return 0
 
 
@@ -67,18 +71,38 @@ def _toml(knob: Knob, value: Any) -> str:
 
 
 def _routes(settings: Settings) -> Iterator[str]:
-    from pierhead.interfaces.load import load_configured
-    from pierhead.interfaces.native import NativeApplication
+    """Yield lines about what is served; raises LoadError, in the end, where something does not load."""
+    from pierhead.interfaces.configured import load_configured
+    from pierhead.interfaces.sites import Sites
 
     application = load_configured(settings)
+    if not isinstance(application, Sites):
+        yield from _listed(settings.app, application)
+        return
+    failed = []
+    for site in application.sites:
+        hosts = " ".join(site.settings.hosts) or "any host"
+        yield f"# {site.name} at {site.settings.path} of {hosts}: {site.settings.app}"
+        if site.application is None:
+            failed.append(site.name)
+            yield f"#   does not load: {site.error}"
+        else:
+            yield from _listed(site.name, site.application)
+    if failed:
+        raise LoadError(f"{settings.app}: {', '.join(failed)} do not load")
+
+
+def _listed(name: str, application: Application) -> Iterator[str]:
+    from pierhead.interfaces.native import NativeApplication
+
     if not isinstance(application, NativeApplication):
-        yield f"# {settings.app} loads; it does not list its routes"
+        yield f"# {name} loads; it does not list its routes"
         return
     listed = application.app.routes()
     if not listed:
-        yield f"# {settings.app} loads; it has no routes"
+        yield f"# {name} loads; it has no routes"
         return
-    yield f"# {settings.app}, in the order in which it is asked"
+    yield f"# {name}, in the order in which it is asked"
     rows = [(",".join(item.methods), item.pattern, item.handler, item.where) for item in listed]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:

@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
     ).settings
     settings = dataclasses.replace(settings, access_log="off")
 
-    from pierhead.interfaces.load import load_configured
+    from pierhead.interfaces.configured import load_configured
     from pierhead.testing import Client
 
     application = load_configured(settings)

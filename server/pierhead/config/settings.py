@@ -40,7 +40,7 @@ class Knob:
     """Whether an empty value means something: that there is none."""
 
 
-def _knob(
+def knob(
     default: Any,
     kind: Kind,
     help: str,  # noqa: A002 - as in argparse
@@ -50,6 +50,7 @@ def _knob(
     zero: str = "",
     optional: bool = False,
 ) -> Any:
+    """Return a dataclass field for a setting; the arguments are those of `Knob`."""
     about = {
         "kind": kind,
         "help": help,
@@ -66,98 +67,102 @@ class Settings:
     """The effective configuration of one server."""
 
     # What is served
-    app: str = _knob(
-        "", Kind.TEXT, "the application: module:attribute or path/file.py:attribute", optional=True
+    app: str = knob(
+        "",
+        Kind.TEXT,
+        "the application: module:attribute, path/file.py:attribute, or a file of several",
+        optional=True,
     )
-    app_dir: str | None = _knob(
+    app_dir: str | None = knob(
         None, Kind.TEXT, "where modules are looked for first; the current directory if unset", optional=True
     )
-    interface: str = _knob(
+    strict: bool = knob(False, Kind.FLAG, "of several applications none may fail to load or to start")
+    interface: str = knob(
         "auto",
         Kind.TEXT,
         "how the application is called; auto finds out",
         choices=("auto", "native", "asgi", "wsgi"),
     )
-    factory: bool = _knob(False, Kind.FLAG, "call the attribute to get the application")
+    factory: bool = knob(False, Kind.FLAG, "call the attribute to get the application")
 
     # Where
-    listen: tuple[str, ...] = _knob(
+    listen: tuple[str, ...] = knob(
         ("http://127.0.0.1:8080",),
         Kind.LIST,
         "listeners: http://host:port (port 0: any that is free), http://unix:/path?mode=660, https://..., "
         "fastcgi://..., scgi://..., fd://3, stdio:",
     )
-    backlog: int = _knob(2048, Kind.COUNT, "connections the kernel holds until they are accepted", minimum=1)
+    backlog: int = knob(2048, Kind.COUNT, "connections the kernel holds until they are accepted", minimum=1)
 
-    tls_certificate: tuple[str, ...] = _knob(
+    tls_certificate: tuple[str, ...] = knob(
         (),
         Kind.LIST,
         "PEM files for https://, each a certificate with its chain; the first is for names no other is for",
         optional=True,
     )
-    tls_key: tuple[str, ...] = _knob(
+    tls_key: tuple[str, ...] = knob(
         (),
         Kind.LIST,
         "PEM files with their keys, in the same order; unset: they are in the certificates' files",
         optional=True,
     )
-    tls_minimum_version: str = _knob(
+    tls_minimum_version: str = knob(
         "1.2", Kind.TEXT, "the least version of TLS that is spoken", choices=("1.2", "1.3")
     )
-    tls_client_ca: str | None = _knob(
+    tls_client_ca: str | None = knob(
         None, Kind.TEXT, "PEM file of who signs clients' certificates; then each must have one", optional=True
     )
 
     # Processes
-    workers: int = _knob(0, Kind.COUNT, "worker processes", zero="as many as there are cores available")
-    loop: str = _knob(
+    workers: int = knob(0, Kind.COUNT, "worker processes", zero="as many as there are cores available")
+    loop: str = knob(
         "auto",
         Kind.TEXT,
         "the event loop; auto is uvloop where it is installed",
         choices=("auto", "uvloop", "asyncio"),
     )
-    threads: int = _knob(
+    threads: int = knob(
         40, Kind.COUNT, "`def` handlers that run at the same time in a worker; more wait", minimum=1
     )
-    reload: bool = _knob(False, Kind.FLAG, "reload when a source file changes: for development")
-    reload_dirs: tuple[str, ...] = _knob(
+    reload: bool = knob(False, Kind.FLAG, "reload when a source file changes: for development")
+    reload_dirs: tuple[str, ...] = knob(
         (), Kind.LIST, "folders watched by reload; app_dir if unset", optional=True
     )
-    start_timeout_s: float = _knob(60.0, Kind.DURATION, "for all workers to be ready", minimum=0.1)
-    drain_timeout_s: float = _knob(
+    start_timeout_s: float = knob(60.0, Kind.DURATION, "for all workers to be ready", minimum=0.1)
+    drain_timeout_s: float = knob(
         30.0, Kind.DURATION, "for requests in progress to finish when a worker is stopped or replaced"
     )
-    hang_timeout_s: float = _knob(
+    hang_timeout_s: float = knob(
         30.0,
         Kind.DURATION,
         "a worker's event loop may be blocked, or the worker stopped, until it is replaced",
         zero="for ever",
     )
-    max_requests: int = _knob(0, Kind.COUNT, "a worker answers until it is replaced", zero="no limit")
-    max_worker_age_s: float = _knob(0, Kind.DURATION, "a worker lives until it is replaced", zero="no limit")
-    max_worker_memory_bytes: int = _knob(
+    max_requests: int = knob(0, Kind.COUNT, "a worker answers until it is replaced", zero="no limit")
+    max_worker_age_s: float = knob(0, Kind.DURATION, "a worker lives until it is replaced", zero="no limit")
+    max_worker_memory_bytes: int = knob(
         0, Kind.SIZE, "resident in a worker until it is replaced", zero="no limit"
     )
-    limit_jitter_percent: int = _knob(
+    limit_jitter_percent: int = knob(
         10, Kind.COUNT, "by which max_requests and max_worker_age_s differ at most between workers"
     )
-    pid_file: str | None = _knob(None, Kind.TEXT, "file to write the master's process id to", optional=True)
-    control_socket: str = _knob(
+    pid_file: str | None = knob(None, Kind.TEXT, "file to write the master's process id to", optional=True)
+    control_socket: str = knob(
         "auto",
         Kind.TEXT,
         "unix socket for `pierhead status`, `top` and `reload`; auto: in XDG_RUNTIME_DIR, or the temporary "
         "folder; empty: none",
         optional=True,
     )
-    user: str | None = _knob(
+    user: str | None = knob(
         None, Kind.TEXT, "user to run the application as, when started as root", optional=True
     )
-    group: str | None = _knob(
+    group: str | None = knob(
         None, Kind.TEXT, "group to run the application as, when started as root", optional=True
     )
-    umask: int | None = _knob(None, Kind.MODE, "file mode creation mask of the application", optional=True)
+    umask: int | None = knob(None, Kind.MODE, "file mode creation mask of the application", optional=True)
 
-    metrics_listen: str = _knob(
+    metrics_listen: str = knob(
         "",
         Kind.TEXT,
         "listener for Prometheus' GET /metrics, apart from the application's, as http://127.0.0.1:9100; "
@@ -166,71 +171,71 @@ class Settings:
     )
 
     # Deadlines
-    keep_alive_timeout_s: float = _knob(
+    keep_alive_timeout_s: float = knob(
         75.0, Kind.DURATION, "a connection may be idle between requests", minimum=0.1
     )
-    head_timeout_s: float = _knob(10.0, Kind.DURATION, "for a request head to arrive, else 408", minimum=0.1)
-    body_timeout_s: float = _knob(
+    head_timeout_s: float = knob(10.0, Kind.DURATION, "for a request head to arrive, else 408", minimum=0.1)
+    body_timeout_s: float = knob(
         60.0, Kind.DURATION, "between two pieces of a request body, else 408", minimum=0.1
     )
-    tls_handshake_timeout_s: float = _knob(10.0, Kind.DURATION, "for TLS to be established", minimum=0.1)
-    write_timeout_s: float = _knob(
+    tls_handshake_timeout_s: float = knob(10.0, Kind.DURATION, "for TLS to be established", minimum=0.1)
+    write_timeout_s: float = knob(
         60.0, Kind.DURATION, "for a client to take what it is sent, else it is cut off", minimum=0.1
     )
-    handler_timeout_s: float = _knob(
+    handler_timeout_s: float = knob(
         120.0, Kind.DURATION, "for the application to begin its response, else 504", zero="no limit"
     )
-    websocket_ping_interval_s: float = _knob(
+    websocket_ping_interval_s: float = knob(
         20.0, Kind.DURATION, "of silence before a WebSocket is pinged", zero="never"
     )
-    websocket_ping_timeout_s: float = _knob(
+    websocket_ping_timeout_s: float = knob(
         20.0, Kind.DURATION, "for a WebSocket to answer a ping, else it is cut off", minimum=0.1
     )
 
     # Limits
-    max_connections: int = _knob(
+    max_connections: int = knob(
         10_000, Kind.COUNT, "connections at a time in a worker; one more gets 503", minimum=1
     )
-    max_line_bytes: int = _knob(8 << 10, Kind.SIZE, "of a request line, else 414", minimum=64)
-    max_head_bytes: int = _knob(32 << 10, Kind.SIZE, "of a request head, else 431", minimum=128)
-    max_headers: int = _knob(100, Kind.COUNT, "of a request, else 431", minimum=1)
-    max_body_bytes: int = _knob(128 << 20, Kind.SIZE, "of a request body, else 413")
-    max_buffered_body_bytes: int = _knob(
+    max_line_bytes: int = knob(8 << 10, Kind.SIZE, "of a request line, else 414", minimum=64)
+    max_head_bytes: int = knob(32 << 10, Kind.SIZE, "of a request head, else 431", minimum=128)
+    max_headers: int = knob(100, Kind.COUNT, "of a request, else 431", minimum=1)
+    max_body_bytes: int = knob(128 << 20, Kind.SIZE, "of a request body, else 413")
+    max_buffered_body_bytes: int = knob(
         8 << 20, Kind.SIZE, "of a body that a handler asks for as a whole, else 413"
     )
-    max_form_fields: int = _knob(1000, Kind.COUNT, "fields and files in a form, else 413", minimum=1)
-    max_form_files: int = _knob(100, Kind.COUNT, "files in a form, else 413")
-    max_form_memory_bytes: int = _knob(1 << 20, Kind.SIZE, "of a form without its files, else 413")
-    max_spool_memory_bytes: int = _knob(
+    max_form_fields: int = knob(1000, Kind.COUNT, "fields and files in a form, else 413", minimum=1)
+    max_form_files: int = knob(100, Kind.COUNT, "files in a form, else 413")
+    max_form_memory_bytes: int = knob(1 << 20, Kind.SIZE, "of a form without its files, else 413")
+    max_spool_memory_bytes: int = knob(
         64 << 10, Kind.SIZE, "an uploaded file may take in memory; larger ones go to spool_dir"
     )
-    spool_dir: str | None = _knob(
+    spool_dir: str | None = knob(
         None, Kind.TEXT, "folder for uploads; the system's temporary one if unset", optional=True
     )
-    max_websocket_message_bytes: int = _knob(
+    max_websocket_message_bytes: int = knob(
         16 << 20, Kind.SIZE, "of a WebSocket message, else the close code 1009", minimum=1
     )
-    max_websocket_fragments: int = _knob(
+    max_websocket_fragments: int = knob(
         100_000, Kind.COUNT, "frames of a WebSocket message, else the close code 1009", minimum=1
     )
-    websocket_compression: bool = _knob(True, Kind.FLAG, "permessage-deflate, for clients that offer it")
+    websocket_compression: bool = knob(True, Kind.FLAG, "permessage-deflate, for clients that offer it")
 
     # What is said and believed
-    trusted_proxies: tuple[str, ...] = _knob(
+    trusted_proxies: tuple[str, ...] = knob(
         ("loopback",),
         Kind.LIST,
         "who is believed about clients: networks, loopback, private, all, none",
         optional=True,
     )
-    server_header: str = _knob("pierhead", Kind.TEXT, "the Server field; empty: none", optional=True)
-    date_header: bool = _knob(True, Kind.FLAG, "send the Date field")
-    request_id_header: str = _knob(
+    server_header: str = knob("pierhead", Kind.TEXT, "the Server field; empty: none", optional=True)
+    date_header: bool = knob(True, Kind.FLAG, "send the Date field")
+    request_id_header: str = knob(
         "X-Request-Id", Kind.TEXT, "field with a proxy's request id; empty: none", optional=True
     )
-    health_path: str = _knob(
+    health_path: str = knob(
         "/healthz", Kind.TEXT, "path that answers 200 while a worker lives; empty: none", optional=True
     )
-    ready_path: str = _knob(
+    ready_path: str = knob(
         "/readyz",
         Kind.TEXT,
         "path that answers 200, but 503 once a worker is stopping; empty: none",
@@ -238,22 +243,23 @@ class Settings:
     )
 
     # Logs
-    access_log: str = _knob("-", Kind.TEXT, "file for a line per request; -: standard output; off: none")
-    access_log_format: str = _knob(
+    access_log: str = knob("-", Kind.TEXT, "file for a line per request; -: standard output; off: none")
+    access_log_format: str = knob(
         "text", Kind.TEXT, "how the access log is written", choices=("text", "json")
     )
-    log_level: str = _knob(
+    log_level: str = knob(
         "info",
         Kind.TEXT,
         "least level in the server's log, on standard error",
         choices=("debug", "info", "warning", "error", "critical"),
     )
-    log_format: str = _knob("text", Kind.TEXT, "how the server's log is written", choices=("text", "json"))
+    log_format: str = knob("text", Kind.TEXT, "how the server's log is written", choices=("text", "json"))
 
 
-def knobs() -> dict[str, Knob]:
-    """Return what is known of each setting, by its name and in their order."""
+def knobs(of: type[Any] = Settings) -> dict[str, Knob]:
+    """Return what is known of each setting of a class of them, by its name and in their order."""
     return {
         field.name: Knob(name=field.name, default=field.default, **cast("dict[str, Any]", field.metadata))
-        for field in dataclasses.fields(Settings)
+        for field in dataclasses.fields(of)
+        if field.metadata
     }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pierhead.config.apps import parse_apps, read_toml
 from pierhead.config.listen import ListenURL
 from pierhead.config.networks import parse_networks
 from pierhead.config.settings import MOST_WORKERS, Settings, knobs
@@ -74,17 +74,16 @@ def option_name(name: str) -> str:
 def _from_file(named: str | None) -> Iterator[tuple[str, Any, str]]:
     path = Path(named or DEFAULT_FILE)
     try:
-        content = path.read_bytes()
+        table = read_toml(path)
     except FileNotFoundError:
         if named is None:
             return
         raise ConfigError(f"there is no configuration file {named}") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    try:
-        table = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no valid TOML: {error}") from None
+    if "apps" in table:
+        parse_apps(table.pop("apps"), path)
+        if "app" in table:
+            raise ConfigError(f"{path}: app and [apps] exclude each other: make a table of it, [apps.NAME]")
+        yield "app", str(path.absolute()), str(path)
     for name, raw in table.items():
         if name not in _KNOBS:
             raise ConfigError(f"{path}: there is no setting {name!r}{_hint(name, _KNOBS)}")

@@ -13,17 +13,14 @@ import sys
 import sysconfig
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pierhead.app import App
 from pierhead.errors import LoadError
 from pierhead.interfaces.adapt import adapt, describe, interface_of
 from pierhead.interfaces.base import Application
 
-if TYPE_CHECKING:
-    from pierhead.config import Settings
-
-__all__ = ["load", "load_configured"]
+__all__ = ["checked_program", "load"]
 
 _NOT_TO_BLAME = (str(Path(__file__).parent.parent), sysconfig.get_path("stdlib"), "<frozen")
 
@@ -101,17 +98,6 @@ def checked_program(reference: str, path: Path) -> Path:
     if path.is_file() and not os.access(path, os.X_OK):
         raise LoadError(f"{reference}: {path} is not executable: chmod +x {path}")
     return path
-
-
-def load_configured(settings: Settings) -> Application:
-    """Import the application that the settings name; see `load`."""
-    return load(
-        settings.app,
-        interface=settings.interface,
-        factory=settings.factory,
-        app_dir=settings.app_dir,
-        threads=settings.threads,
-    )
 
 
 def _locate(reference: str, file: Path) -> tuple[str, Path]:

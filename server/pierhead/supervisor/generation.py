@@ -20,7 +20,7 @@ from typing import Any
 from pierhead.board import Board, Cell, Row, State
 from pierhead.config import Settings
 from pierhead.errors import PierheadError
-from pierhead.interfaces.load import load_configured
+from pierhead.interfaces.configured import load_configured
 from pierhead.log import configure
 from pierhead.supervisor import read_certificates
 from pierhead.supervisor.channel import Channel

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pierhead.accesslog import AccessLog
 from pierhead.errors import LoadError
 from pierhead.health import Health
-from pierhead.interfaces.load import load_configured
+from pierhead.interfaces.configured import load_configured
 from pierhead.log import configure
 from pierhead.supervisor.worker import START_FAILED, StartFailedError, new_loop
 from pierhead.transports.gateway import CgiConnection

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pierhead.board import Board, Desk
 from pierhead.errors import ConfigError, LoadError
-from pierhead.interfaces.load import load_configured
+from pierhead.interfaces.configured import load_configured
 from pierhead.log import configure
 from pierhead.supervisor import read_certificates
 from pierhead.supervisor.listeners import BindError, Listener, bind, listener_url, unlink

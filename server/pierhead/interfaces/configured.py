@@ -1,0 +1,92 @@
+"""Loading what the configuration names: one application, or all those of a file."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pierhead.config.apps import AppSettings, read_apps
+from pierhead.errors import ConfigError, LoadError
+from pierhead.interfaces.base import Application
+from pierhead.interfaces.gateway import FastCGIApplication, ProgramApplication, ScgiApplication
+from pierhead.interfaces.load import checked_program, load
+from pierhead.interfaces.sites import Site, Sites
+
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+
+__all__ = ["load_configured", "load_file"]
+
+logger = logging.getLogger("pierhead.app")
+
+
+def load_configured(settings: Settings) -> Application:
+    """Load the application that the settings name, see `load`, or all those of the file they name.
+
+    Raises LoadError: of several applications only with `strict`, or where the file itself is wrong.
+    """
+    if settings.app.endswith(".toml"):
+        return load_file(Path(settings.app_dir or ".") / settings.app, strict=settings.strict)
+    return load(
+        settings.app,
+        interface=settings.interface,
+        factory=settings.factory,
+        app_dir=settings.app_dir,
+        threads=settings.threads,
+    )
+
+
+def load_file(file: Path, *, strict: bool = False) -> Sites:
+    """Load the applications of `file`, a TOML file with `[apps.NAME]` tables.
+
+    One that fails is reported in the log, and is None among the sites. Raises LoadError for a file that is
+    wrong and, with `strict`, for an application that fails.
+    """
+    try:
+        apps = read_apps(file)
+    except ConfigError as error:
+        raise LoadError(str(error)) from None
+    sites = []
+    for app in apps:
+        try:
+            sites.append(Site(app, _load_one(app)))
+        except LoadError as error:
+            where = f"{file}: apps.{app.name}"
+            if strict:
+                raise LoadError(f"{where}: {error}") from error
+            logger.error("%s: it answers 503, the others go on: %s", where, error)  # noqa: TRY400 - it says all
+            sites.append(Site(app, None, str(error)))
+    return Sites(sites, strict=strict)
+
+
+def _load_one(app: AppSettings) -> Application:
+    if app.is_program:
+        return _configured_program(app)
+    directory = app.folder / (app.app_dir or ".")
+    return load(app.app, interface=app.interface, factory=app.factory, app_dir=directory, threads=app.threads)
+
+
+def _configured_program(app: AppSettings) -> Application:
+    kind, _, rest = app.app.partition(":")
+    common: dict[str, Any] = {"name": app.name, "variables": app.variables, "timeout_s": app.timeout_s}
+    if kind == "program":
+        path = app.folder / rest
+        if not app.interpreter:
+            checked_program(app.app, path)
+        return ProgramApplication(path, arguments=app.interpreter, processes=app.concurrency, **common)
+    root = None if app.root is None else app.folder / app.root
+    if root is not None and not root.is_dir():
+        raise LoadError(f"root = {app.root!r}: there is no directory {root}")
+    connect = FastCGIApplication if kind == "fastcgi" else ScgiApplication
+    try:
+        return connect(
+            app.app,
+            root=root,
+            connections=app.concurrency,
+            index=app.index,
+            suffix=app.suffix,
+            **common,
+        )
+    except ValueError as error:
+        raise LoadError(str(error)) from None

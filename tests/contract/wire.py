@@ -73,7 +73,10 @@ def variables(ask: Ask) -> dict[str, str]:
     }
     for name, value in ask.fields:
         variable = name.upper().replace("-", "_")
-        found[variable if variable == "CONTENT_TYPE" else f"HTTP_{variable}"] = value
+        if variable not in {"CONTENT_TYPE", "CONTENT_LENGTH"}:
+            variable = f"HTTP_{variable}"
+        before = found.get(variable)
+        found[variable] = f"{before}, {value}" if before else value
     return {name: value for name, value in (found | dict(ask.variables)).items() if value is not None}
 
 

@@ -165,4 +165,3 @@ async def test_what_cannot_be_read_is_at_its_end() -> None:
     transport.close()
     await protocol.until("lost")
     os.close(out)
-    os.close(directory)

@@ -87,6 +87,7 @@ class StreamTransport(asyncio.Transport):
         """Close once everything is written."""
         if not self._closing:
             self._closing = True
+            self._may_read.set()
             with self._work:
                 self._work.notify()
 
@@ -104,14 +105,15 @@ class StreamTransport(asyncio.Transport):
 
     def _read(self) -> None:
         data = b"more"
-        while data:
+        while data and not self._closing:
             self._may_read.wait()
             try:
                 data = os.read(self._reader_fd, _PIECE_BYTES)
             except OSError:
                 data = b""
             if not self._post(self._received, data):
-                return
+                break
+        os.close(self._reader_fd)
 
     def _write(self) -> None:
         error: OSError | None = None

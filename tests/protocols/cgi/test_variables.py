@@ -130,6 +130,7 @@ def test_the_scheme(changes: dict[str, str | None], scheme: str) -> None:
         ({"REQUEST_URI": "/a", "SCRIPT_NAME": "/a", "PATH_INFO": ""}, "/a", ""),
         # a path that was split
         ({"REQUEST_URI": "/app/a%2fb?x=1", "SCRIPT_NAME": "/app", "PATH_INFO": "/a/b"}, "/a%2fb?x=1", "/app"),
+        ({"REQUEST_URI": "/app/a%2fb", "SCRIPT_NAME": "/app", "PATH_INFO": "/a%2fb"}, "/a%2fb", "/app"),
         ({"REQUEST_URI": "/%61pp/a", "SCRIPT_NAME": "/app", "PATH_INFO": "/a"}, "/a", "/app"),
         ({"REQUEST_URI": "/app/", "SCRIPT_NAME": "/app/", "PATH_INFO": "/"}, "/", "/app"),
         ({"REQUEST_URI": "/a", "SCRIPT_NAME": "", "PATH_INFO": "/a"}, "/a", ""),

@@ -28,6 +28,7 @@ _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+")
 _FIELD_NAME = re.compile(rb"HTTP_([!#$%&'*+\-.^_`|~0-9A-Za-z]++)")
 _PROTOCOL = re.compile(rb"HTTP/([0-9])(?:\.([0-9]))?")
 _PORT = re.compile(rb"[0-9]{1,5}")
+_ENCODED_SLASH = re.compile(rb"(%2[Ff])")
 _PATH_SAFE = "/:@!$&'()*+,;=~"
 _ON = frozenset({b"on", b"1", b"https"})
 
@@ -156,17 +157,24 @@ def _split_path(facts: dict[bytes, bytes], *, trusted: bool, own_process: bool) 
     info = facts.get(b"PATH_INFO", b"")
     script = facts.get(b"SCRIPT_NAME", b"").removesuffix(b"/")
     path, mark, query = uri.partition(b"?")
-    decoded = unquote_to_bytes(path)
     if not uri:
         query = facts.get(b"QUERY_STRING", b"")
         mark = b"?" if query else b""
-        path, decoded = _quote(script + info) or b"/", script + info
-    if not trusted or not (info or (own_process and script)) or uri == b"*" or decoded == info:
+        path = _quote(script + info) or b"/"
+    if not trusted or not (info or (own_process and script)) or uri == b"*" or _stands_for(path, info):
         return path + mark + query, ""
-    if decoded == script + info:
-        return (_after(path, len(script)) or b"/") + mark + query, _quote(script).decode()
+    rest = _after(path, len(script))
+    if _stands_for(path[: len(path) - len(rest)], script) and _stands_for(rest, info):
+        return (rest or b"/") + mark + query, _quote(script).decode()
     query = facts.get(b"QUERY_STRING", b"")
     return (_quote(info) or b"/") + (b"?" if query else b"") + query, _quote(script).decode()
+
+
+def _stands_for(path: bytes, decoded: bytes) -> bool:
+    """Tell whether a path is the encoded form of another one; some servers leave its %2F as they are."""
+    pieces = _ENCODED_SLASH.split(path)
+    pieces[::2] = [unquote_to_bytes(piece) for piece in pieces[::2]]
+    return decoded in {unquote_to_bytes(path), b"".join(pieces)}
 
 
 def _quote(path: bytes) -> bytes:

@@ -1,0 +1,152 @@
+"""The application of `behaviour` behind every interface, and one that passes requests on to these."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+from urllib.parse import unquote
+
+from pierhead import App, Request, Response
+from pierhead.interfaces.adapt import adapt
+from pierhead.interfaces.base import Application
+from pierhead.messages.websocket import WebSocket
+from tests.contract.behaviour import Asked, Said, answer
+
+__all__ = ["INTERFACES", "ByHost"]
+
+
+def native() -> App:
+    """As a native App."""
+    app = App("native")
+
+    @app.endpoint(priority=1)
+    async def everything(request: Request) -> Response:
+        said = answer(
+            Asked(
+                method=request.method,
+                path=unquote(request.path),
+                query=request.query_string,
+                fields=list(request.headers.items()),
+                body=await request.body(),
+                client=request.client.host if request.client else "",
+                scheme=request.scheme,
+            )
+        )
+        whole = b"".join(said.pieces)
+        response = Response.stream(_pieces(said)) if said.streamed else Response(whole)
+        response.status = said.status
+        response.headers.raw.clear()
+        for name, value in said.fields:
+            response.headers.add(name, value)
+        return response
+
+    return app
+
+
+async def _pieces(said: Said) -> AsyncIterator[bytes]:
+    for piece in said.pieces:
+        yield piece
+
+
+async def asgi(scope: dict[str, Any], receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+    """As an ASGI application."""
+    if scope["type"] == "lifespan":
+        while True:
+            kind = (await receive())["type"]
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    said = answer(
+        Asked(
+            method=scope["method"],
+            path=scope["path"],
+            query=scope["query_string"].decode(),
+            fields=[(name.decode(), value.decode("latin-1")) for name, value in scope["headers"]],
+            body=body,
+            client=scope["client"][0] if scope["client"] else "unix:",
+            scheme=scope["scheme"],
+        )
+    )
+    fields = [(name.encode(), value.encode("latin-1")) for name, value in said.fields]
+    pieces = list(said.pieces)
+    if not said.streamed and said.status not in {204, 304}:
+        fields.append((b"Content-Length", b"%d" % sum(map(len, pieces))))
+    await send({"type": "http.response.start", "status": said.status, "headers": fields})
+    for piece in pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """As a WSGI application."""
+    fields = [
+        (name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")
+    ]
+    fields += [
+        (name.replace("_", "-"), environ[name])
+        for name in ("CONTENT_TYPE", "CONTENT_LENGTH")
+        if environ.get(name)
+    ]
+    said = answer(
+        Asked(
+            method=environ["REQUEST_METHOD"],
+            path=environ["PATH_INFO"].encode("latin-1").decode(),
+            query=environ["QUERY_STRING"],
+            fields=fields,
+            body=environ["wsgi.input"].read(),
+            client=environ["REMOTE_ADDR"] or "unix:",
+            scheme=environ["wsgi.url_scheme"],
+        )
+    )
+    pieces = list(said.pieces)
+    response_fields = list(said.fields)
+    if not said.streamed and said.status not in {204, 304}:
+        response_fields.append(("Content-Length", str(sum(map(len, pieces)))))
+    start_response(f"{said.status} Said", response_fields)
+    return iter(pieces)
+
+
+INTERFACES: dict[str, Callable[[], Application]] = {
+    "native": lambda: adapt(native(), name="native"),
+    "asgi": lambda: adapt(asgi, interface="asgi", name="asgi"),
+    "wsgi": lambda: adapt(wsgi, interface="wsgi", name="wsgi"),
+}
+
+
+class ByHost:
+    """Passes a request on to the application that its host is called after, as in asgi.example."""
+
+    name = "by host"
+
+    def __init__(self) -> None:
+        self.applications = {f"{name}.example": make() for name, make in INTERFACES.items()}
+
+    def start_master(self) -> None:
+        for application in self.applications.values():
+            application.start_master()
+
+    def stop_master(self) -> None:
+        for application in self.applications.values():
+            application.stop_master()
+
+    async def start(self) -> None:
+        for application in self.applications.values():
+            await application.start()
+
+    async def stop(self) -> None:
+        for application in self.applications.values():
+            await application.stop()
+
+    async def respond(self, request: Request) -> Response | None:
+        application = self.applications.get(request.host.partition(":")[0])
+        if application is None:
+            return Response.text("ready")
+        return await application.respond(request)
+
+    async def converse(self, socket: WebSocket) -> None:
+        raise NotImplementedError("there are no WebSockets here")

@@ -1,0 +1,185 @@
+"""The ways a request can take to the application, no web server in between, and the server at their end."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from pierhead.config import Settings
+from pierhead.transports.gateway import CgiConnection
+from pierhead.transports.server import Server
+from pierhead.transports.stdio import StreamTransport
+from tests.certificates import make_certificate
+from tests.contract.applications import ByHost
+from tests.contract.wire import (
+    Answer,
+    Ask,
+    cgi_answer,
+    fastcgi_answer,
+    fastcgi_request,
+    http_answer,
+    http_request,
+    scgi_request,
+    variables,
+)
+
+__all__ = ["Serving", "Way", "http_way"]
+
+TIMEOUT_S = 30.0
+LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """A way to ask; `says` has what the application is told otherwise than by HTTP on TCP, by case."""
+
+    ask: Callable[[Ask], Answer]
+    says: dict[str, bytes] = dataclasses.field(default_factory=dict)
+
+
+def http_way(port: int) -> Way:
+    """Ask by HTTP."""
+
+    def ask(ask: Ask) -> Answer:
+        return http_answer(_exchange(_connect(port), http_request(_closing(ask))), ask.method)
+
+    return Way(ask)
+
+
+class Serving:
+    """The application on a listener of every kind, in a thread of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        certificate, key = make_certificate(folder, "localhost", "DNS:localhost")
+        self._settings = Settings(tls_certificate=(str(certificate),), tls_key=(str(key),))
+        self._unix = str(folder / "http.sock")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._application = ByHost()
+        self._application.start_master()
+        self._server = Server(self._application, self._settings)
+        self.ports: dict[str, int] = {}
+        self._call(self._start())
+
+    def close(self) -> None:
+        """Stop."""
+        self._call(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+        self._application.stop_master()
+
+    def ways(self) -> dict[str, Way]:
+        """Return the ways by name."""
+        nobody = {"the client": b"unix:"}
+        return {
+            "HTTP/1.1": http_way(self.ports["http"]),
+            "HTTP/1.1 on a unix socket": Way(self._ask_unix, nobody),
+            "HTTPS": Way(self._ask_https, {"the scheme": b"https"}),
+            "HTTP/1.1 on standard input and output": Way(self._ask_stdio, nobody),
+            "FastCGI": Way(self._ask_fastcgi),
+            "SCGI": Way(self._ask_scgi),
+            "CGI": Way(self._ask_cgi),
+        }
+
+    async def _start(self) -> None:
+        await self._server.start()
+        for protocol in ("http", "https", "fastcgi", "scgi"):
+            listening = socket.create_server(("127.0.0.1", 0))
+            self.ports[protocol] = listening.getsockname()[1]
+            await self._server.listen(listening, f"{protocol}://127.0.0.1:0")
+        unix = socket.socket(socket.AF_UNIX)
+        unix.bind(self._unix)
+        unix.listen()
+        await self._server.listen(unix, f"http://unix:{self._unix}")
+
+    async def _stop(self) -> None:
+        await self._server.drain(5.0)
+        await self._server.close()
+
+    def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(TIMEOUT_S)
+
+    def _ask_unix(self, ask: Ask) -> Answer:
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(TIMEOUT_S)
+        client.connect(self._unix)
+        return http_answer(_exchange(client, http_request(_closing(ask))), ask.method)
+
+    def _ask_https(self, ask: Ask) -> Answer:
+        context = ssl.create_default_context(cafile=self._settings.tls_certificate[0])
+        client = context.wrap_socket(_connect(self.ports["https"]), server_hostname="localhost")
+        return http_answer(_exchange(client, http_request(_closing(ask))), ask.method)
+
+    def _ask_fastcgi(self, ask: Ask) -> Answer:
+        request = fastcgi_request(dataclasses.replace(ask, variables=LOCAL))
+        return fastcgi_answer(_exchange(_connect(self.ports["fastcgi"]), request), ask.method)
+
+    def _ask_scgi(self, ask: Ask) -> Answer:
+        request = scgi_request(dataclasses.replace(ask, variables=LOCAL))
+        return cgi_answer(_exchange(_connect(self.ports["scgi"]), request), ask.method)
+
+    def _ask_stdio(self, ask: Ask) -> Answer:
+        request = http_request(_closing(ask))
+        return http_answer(self._on_pipes(self._server.connect, request), ask.method)
+
+    def _ask_cgi(self, ask: Ask) -> Answer:
+        path = unquote(ask.target.partition("?")[0], "latin-1")
+        told = {**LOCAL, "SCRIPT_NAME": "", "PATH_INFO": path}
+        found = variables(dataclasses.replace(ask, variables=told))
+        environment = {name.encode(): value.encode("latin-1") for name, value in found.items()}
+        data = self._on_pipes(lambda: CgiConnection(self._server, environment), ask.body)
+        return cgi_answer(data, ask.method)
+
+    def _on_pipes(self, connect: Callable[[], asyncio.Protocol], data: bytes) -> bytes:
+        """Send data by a pipe, and return what comes back by another."""
+        theirs_in, into = os.pipe()
+        out, theirs_out = os.pipe()
+
+        async def begin() -> None:
+            StreamTransport(connect(), theirs_in, theirs_out).begin()
+
+        def send() -> None:
+            with open(into, "wb") as file:  # noqa: PTH123 - a descriptor
+                file.write(data)
+
+        self._call(begin())
+        sender = threading.Thread(target=send)
+        sender.start()
+        with open(out, "rb") as file:  # noqa: PTH123 - a descriptor
+            answer = file.read()
+        sender.join()
+        return answer
+
+
+def _closing(ask: Ask) -> Ask:
+    return dataclasses.replace(ask, fields=[*ask.fields, ("Connection", "close")])
+
+
+def _connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+
+
+def _exchange(client: socket.socket, request: bytes) -> bytes:
+    """Send a request and return all that comes until the end, however long either is."""
+    with client:
+        if isinstance(client, ssl.SSLSocket):  # not for two threads at a time
+            client.sendall(request)
+            request = b""
+        sender = threading.Thread(target=client.sendall, args=(request,))
+        sender.start()
+        answer = bytearray()
+        while piece := client.recv(1 << 16):
+            answer += piece
+        sender.join()
+    return bytes(answer)

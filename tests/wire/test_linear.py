@@ -9,23 +9,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import pytest
 
 from pierhead.protocols.http1 import Http1Limits
+from pierhead.protocols.websocket import WebSocketCodec
+from pierhead.protocols.websocket.deflate import negotiate
 from tests.wire.reading import new_codec
 
 # Wide enough for the whole of every head to be read.
 LIMITS = Http1Limits(max_line_bytes=1 << 17, max_head_bytes=1 << 18, max_headers=100_000)
 SMALL, LARGE = 8 << 10, 64 << 10
-ROUNDS = 7
-MOST_GROWTH = 8 * 3
+ROUNDS = 5
+MOST_GROWTH = 8 * 5
 MOST_TIMES_ORDINARY = 250
 
 GET = b"GET / HTTP/1.1\r\nHost: a.example\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a.example\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 Make = Callable[[int], bytes]
+
+
+class Feeding(Protocol):
+    """A codec."""
+
+    def feed(self, data: bytes) -> object:
+        """Read bytes."""
+        ...
 
 
 def repeat(before: bytes, unit: bytes, after: bytes = b"\r\n\r\n") -> Make:
@@ -92,17 +103,39 @@ BODIES: dict[str, Make] = {
 ATTACKS = HEADS | BODIES
 
 
-def cost(data: bytes, step: int) -> float:
+MASK = bytes(4)
+FRAMES: dict[str, Make] = {
+    "tiny messages": repeat(b"", b"\x81\x81" + MASK + b"x", b""),
+    "empty messages": repeat(b"", b"\x82\x80" + MASK, b""),
+    "pings": repeat(b"", b"\x89\x80" + MASK, b""),
+    "tiny fragments": repeat(b"\x01\x80" + MASK, b"\x00\x81" + MASK + b"x", b""),
+    "empty fragments": repeat(b"\x01\x80" + MASK, b"\x00\x80" + MASK, b""),
+    "fragments and pings": repeat(b"\x02\x80" + MASK, b"\x00\x81" + MASK + b"x\x89\x80" + MASK, b""),
+    "one large text": lambda size: b"\x81\xff" + (8 * size).to_bytes(8, "big") + MASK + b"x" * 8 * size,
+    "one large text of other scripts": lambda size: (
+        b"\x81\xff" + (8 * size).to_bytes(8, "big") + MASK + "ü".encode() * 4 * size
+    ),
+    "compressed messages": repeat(b"", b"\xc1\x87" + MASK + b"\xf2\x48\xcd\xc9\xc9\x07\x00", b""),
+    "compressed nothing": repeat(b"\x41\x80" + MASK, b"\x00\x85" + MASK + b"\x00\x00\x00\xff\xff", b""),
+}
+
+
+def cost(data: bytes, step: int, new: Callable[[], Feeding] = lambda: new_codec(LIMITS)) -> float:
     """Return the CPU seconds it takes to read the bytes in pieces of `step`, the best of several times."""
     pieces = [data[at : at + step] for at in range(0, len(data), step)]
     best = float("inf")
     for _ in range(ROUNDS):
-        codec = new_codec(LIMITS)
+        codec = new()
         begun = time.thread_time()
         for piece in pieces:
             codec.feed(piece)
         best = min(best, time.thread_time() - begun)
     return best
+
+
+def new_websocket() -> WebSocketCodec:
+    deflate, _ = negotiate([b"permessage-deflate"])
+    return WebSocketCodec(1 << 20, deflate)
 
 
 @pytest.mark.parametrize("step", [1 << 20, 64], ids=["at once", "in small pieces"])
@@ -124,3 +157,10 @@ def test_a_head_that_comes_byte_by_byte_is_looked_at_once() -> None:
     """Each byte that comes must not have the whole head read again."""
     small, large = (cost(ORDINARY(size), 1) for size in (2 << 10, 16 << 10))
     assert large < MOST_GROWTH * small, (small, large)
+
+
+@pytest.mark.parametrize("step", [1 << 20, 64], ids=["at once", "in small pieces"])
+@pytest.mark.parametrize("kind", FRAMES)
+def test_eight_times_the_frames_take_about_eight_times_as_long(kind: str, step: int) -> None:
+    small, large = (cost(FRAMES[kind](size), step, new_websocket) for size in (SMALL, LARGE))
+    assert large < MOST_GROWTH * max(small, 50e-6), (small, large)

@@ -105,6 +105,7 @@ def test_our_close_is_complete_with_the_peers() -> None:
         (1002, frame(CONTINUATION, b"x")),  # nothing to continue
         (1002, frame(TEXT, b"x", fin=False) + frame(TEXT, b"y")),  # a message inside a message
         (1002, bytes([FIN | TEXT, 0x80 | 126]) + struct.pack("!H", 1) + bytes(4)),  # not the shortest length
+        (1002, bytes([FIN | TEXT, 0x80 | 126]) + struct.pack("!H", 125) + bytes(4) + b"x" * 125),
         (1002, bytes([FIN | TEXT, 0x80 | 127]) + struct.pack("!Q", 1 << 63) + bytes(4)),
         (1002, frame(CLOSE, b"\x03")),  # half a close code
         (1002, frame(CLOSE, close(999))),

@@ -119,7 +119,9 @@ class WebSocketCodec:
         """Take bytes as they come and return what they complete."""
         events: list[WebSocketEvent] = []
         if self._closed is None:
-            taken = self._take_whole_messages(data, events) if self._between_messages else 0
+            taken = 0
+            if self._at_a_message and not len(self._frames.buffer):
+                taken = self._take_whole_messages(data, events)
             if taken < len(data):
                 self._frames.receive_bytes(data[taken:] if taken else data)
                 self._read(events)
@@ -163,17 +165,11 @@ class WebSocketCodec:
         return b"" if self._closed is None else self.close(self._closed.code, self._closed.reason)
 
     @property
-    def _between_messages(self) -> bool:
-        """Whether the next byte begins a frame that begins a message."""
-        frames = self._frames
-        return (
-            not self._client
-            and frames.header is None
-            and not len(frames.buffer)
-            and self._messages.opcode is None
-        )
+    def _at_a_message(self) -> bool:
+        """Whether the next byte begins a frame, and it a message."""
+        return self._frames.header is None and self._messages.opcode is None and not self._client
 
-    def _take_whole_messages(self, data: bytes, events: list[WebSocketEvent]) -> int:
+    def _take_whole_messages(self, data: bytes | bytearray, events: list[WebSocketEvent]) -> int:
         """Take masked, final, uncompressed frames of less than 64 KiB off the front; return their length.
 
         It stops at the first one that is anything else, incomplete, over the limit or no UTF-8.
@@ -208,7 +204,13 @@ class WebSocketCodec:
     def _read(self, events: list[WebSocketEvent]) -> None:
         """Have wsproto read what it was fed."""
         try:
-            while self._closed is None and (frame := self._frames.process_buffer()) is not None:
+            while self._closed is None:
+                if self._at_a_message:
+                    waiting = self._frames.buffer.buffer
+                    del waiting[: self._take_whole_messages(waiting, events)]
+                frame = self._frames.process_buffer()
+                if frame is None:
+                    break
                 if frame.opcode.iscontrol():
                     assert isinstance(frame.payload, bytes)
                     self._control(frame.opcode, frame.payload, events)
@@ -326,7 +328,7 @@ def _read_close(payload: bytes) -> Closed:
         ) from error
 
 
-def _xor(payload: bytes, mask: bytes) -> bytes:
+def _xor(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
     """Mask, or unmask, a payload (RFC 6455, 5.3); as one large number, which is linear and fast."""
     size = len(payload)
     repeated = (mask * (size // 4 + 1))[:size]

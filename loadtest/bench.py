@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import machine, provenance, results, text, tools
+from loadtest.faults import FAULTS, Disturb, run_faults
 from loadtest.measuring import WARM_UP_S, Measuring, now
 from loadtest.provenance import ROOT
 from loadtest.results import ResultError
@@ -30,12 +31,13 @@ __all__ = ["main"]
 CONFIGURATION = ("proxy", "db", "examples", "loadtest/scenarios", "locks/stack.txt", "locks/load.txt")
 
 
-def main(argv: Sequence[str], status: Mapping[str, Mapping[str, Any]]) -> int:
+def main(argv: Sequence[str], status: Mapping[str, Mapping[str, Any]], disturb: Disturb | None = None) -> int:
     """Run the benchmark.
 
     `argv` are the words after `./kit bench`; `status` is what `./kit status --json` prints (role -> url, pid,
-    version). Returns 0 (all results are valid), 1 (a target is dead or wrong, or a result has errors), 2 (bad
-    arguments) or 130 (interrupted; what was measured is reported).
+    version); `disturb` makes a fault happen to the stack. Returns 0 (all is valid and passed), 1 (a target is
+    dead or wrong, a result has errors, or a fault was not stood), 2 (bad arguments) or 130 (interrupted; what
+    was measured is reported).
     """
     try:
         options = arguments(argv)
@@ -45,7 +47,7 @@ def main(argv: Sequence[str], status: Mapping[str, Mapping[str, Any]]) -> int:
         if options.render:
             return show(results.read(options.render), options.render.parent)
         targets = chosen(status, options.targets, options.target)
-        return run(options, targets, status)
+        return run(options, targets, status, disturb)
     except (TargetError, ResultError, ScenarioError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -84,6 +86,10 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--sweep", action="store_true", help="and each scenario with less and more load, a few seconds each"
     )
+    parser.add_argument(
+        "--faults", type=words, default=[], metavar="LIST",
+        help=f"of {','.join(FAULTS)}: what happens to the stack afterwards, while it is loaded",
+    )  # fmt: skip
     parser.add_argument("--tool", choices=("wrk", "locust"), help="only this one")
     parser.add_argument(
         "--output", type=Path, default=ROOT / "results", help="folder for the report's folder", metavar="DIR"
@@ -94,6 +100,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(argv)
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.duration = options.duration or (2 if options.quick else 5)
+    if unknown := set(options.faults) - set(FAULTS):
+        parser.error(f"no fault {', '.join(sorted(unknown))}; there are: {', '.join(FAULTS)}")
     if unknown := set(options.scenarios or ()) - set(scenarios):
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are: {', '.join(scenarios)}")
     wanted = [
@@ -125,7 +133,10 @@ def words(text: str) -> list[str]:
 
 
 def run(
-    options: argparse.Namespace, targets: Sequence[Target], status: Mapping[str, Mapping[str, Any]]
+    options: argparse.Namespace,
+    targets: Sequence[Target],
+    status: Mapping[str, Mapping[str, Any]],
+    disturb: Disturb | None,
 ) -> int:
     """Verify, measure, report. Raises TargetError."""
     scenarios: list[Scenario] = []
@@ -137,6 +148,8 @@ def run(
     if not scenarios:
         print("bench: no load tool is installed, so there is nothing to run", file=sys.stderr)
         return 1
+    if options.faults and disturb is None:
+        raise TargetError("faults happen to a stack of ./kit only, and none is running")
     document = begin(options, scenarios, targets, status)
     with probe_record(targets[0]) as record:
         for target in targets:
@@ -150,6 +163,8 @@ def run(
             measuring.rounds(document["runs"])
             if options.sweep:
                 measuring.sweeps(document["sweeps"])
+            if options.faults and disturb is not None:
+                run_faults(measuring, options.faults, disturb, document["faults"])
             document["complete"] = True
         except KeyboardInterrupt:
             print("\nInterrupted; this is what was measured:", flush=True)
@@ -169,7 +184,8 @@ def show(document: Mapping[str, Any], folder: Path) -> int:
         print(f"bench: cannot write the report: {error}; choose a folder with --output", file=sys.stderr)
         return 1
     print("".join(f"Report: {path}\n" for path in written), end="")
-    return 0 if all(result["valid"] for result in document["results"]) else 1
+    well = [*(one["valid"] for one in document["results"]), *(one["passed"] for one in document["faults"])]
+    return 0 if all(well) else 1
 
 
 def render(folder: Path, document: Mapping[str, Any]) -> list[Path]:
@@ -184,7 +200,7 @@ def render(folder: Path, document: Mapping[str, Any]) -> list[Path]:
 
     page.write_text(html.as_html(document), encoding="utf-8")
     (folder / "plots").mkdir(exist_ok=True)
-    for plot in plots.plots(document):
+    for plot in (*plots.plots(document), *plots.fault_plots(document)):
         (folder / "plots" / f"{plot.name}.png").write_bytes(plots.as_png(plot))
     return [markdown, page]
 
@@ -241,6 +257,7 @@ def begin(
         },
         "runs": [],
         "sweeps": [],
+        "faults": [],
         "results": [],
         "rankings": {},
     }
@@ -254,6 +271,7 @@ def command(options: argparse.Namespace, scenarios: Sequence[Scenario], targets:
             *("./kit", "bench", "--rounds", str(options.rounds), "--duration", str(options.duration)),
             *("--connections", str(options.connections), "--users", str(options.users)),
             *(["--sweep"] if options.sweep else []),
+            *(["--faults", ",".join(options.faults)] if options.faults else []),
             *("--rate", str(options.rate), "--scenarios", ",".join(one.name for one in scenarios)),
             *("--targets", ",".join(target.name for target in targets if target.name not in added)),
             *(word for item in options.target for word in ("--target", item)),

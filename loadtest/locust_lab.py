@@ -37,12 +37,14 @@ class Recorder:
         self.errors: dict[str, dict[str, int]] = {}
         self.seconds: dict[int, list[int]] = {}  # second of the run -> [requests, failures]
         self.began = 0.0
+        self.began_at = 0.0  # Unix time
         self.ended = 0.0
         self.cpu_s = 0.0  # of this process while it counted
 
     def begin(self) -> None:
         """Count from now on."""
         self.began = time.monotonic()
+        self.began_at = time.time()
         self.cpu_s = -time.process_time()
 
     def end(self) -> None:
@@ -71,6 +73,7 @@ class Recorder:
         return {
             "requests": sum(self.counts.values()),
             "seconds": self.ended - self.began if self.ended else 0.0,
+            "began": self.began_at,
             "cpu_s": self.cpu_s,
             "counts": self.counts,
             "errors": self.errors,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import text
-from loadtest.plots import as_svg, plots
+from loadtest.plots import Plot, as_svg, fault_plots, plots
 
 __all__ = ["as_html"]
 
@@ -42,13 +42,15 @@ def as_html(document: Mapping[str, Any]) -> str:
         mine = [plot for plot in drawn if plot.name.rpartition("-")[0] == name]
         parts += [f"<h2>{escaped(name)}</h2>", f"<p>{escaped(about['title'])}. {escaped(about['about'])}</p>"]
         if mine:
-            figures = "".join(
-                f"<figure><figcaption>{escaped(plot.title)}</figcaption>{as_svg(plot)}</figure>"
-                for plot in mine
-            )
-            parts.append(f'<div class="plots">{figures}</div>')
+            parts.append(figures(mine))
         else:
             parts.append('<p class="quiet">There is no valid result to draw.</p>')
+    if happened := text.faults(document):
+        parts += [
+            "<h2>Faults under load</h2>",
+            table(text.FAULT_HEADS, happened),
+            figures(fault_plots(document)),
+        ]
     parts += ["<h2>How it was made</h2>", facts(text.provenance(document))]
     return (
         "<!doctype html>\n"
@@ -59,6 +61,12 @@ def as_html(document: Mapping[str, Any]) -> str:
         f"<style>{STYLE.read_text(encoding='utf-8')}</style></head>\n"
         f"<body>{chr(10).join(parts)}</body></html>\n"
     )
+
+
+def figures(drawn: Iterable[Plot]) -> str:
+    """Return plots side by side, where there is room."""
+    each = (f"<figure><figcaption>{escaped(one.title)}</figcaption>{as_svg(one)}</figure>" for one in drawn)
+    return f'<div class="plots">{"".join(each)}</div>'
 
 
 def escaped(value: object) -> str:

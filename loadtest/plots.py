@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from loadtest.histogram import merged
 
-__all__ = ["PAGE", "PAPER", "Palette", "Plot", "as_png", "as_svg", "plots"]
+__all__ = ["PAGE", "PAPER", "Palette", "Plot", "as_png", "as_svg", "fault_plots", "plots"]
 
 SIZE = (4.8, 3.2)  # inches: small, so that the text can still be read on a phone
 NINES = {0.5: "50", 0.9: "90", 0.99: "99", 0.999: "99.9", 0.9999: "99.99", 0.99999: "99.999"}
@@ -81,6 +81,34 @@ def plots(document: Mapping[str, Any]) -> list[Plot]:
                 title = f"{scenario}: {what} by {load}"
                 found.append(Plot(f"{scenario}-{name}", title, sweep(document, swept, load, value)))
     return found
+
+
+def fault_plots(document: Mapping[str, Any]) -> list[Plot]:
+    """Return a plot for each fault and target: requests and failures by second, and when it happened."""
+    return [
+        Plot(f"fault-{number}", f"{one['title']}, {one['target']}", timeline(one))
+        for number, one in enumerate(document["faults"], 1)
+        if one["series"]
+    ]
+
+
+def timeline(fault: Mapping[str, Any]) -> Callable[..., None]:
+    """Return what draws the seconds of a fault."""
+
+    def draw(figure: Figure, palette: Palette) -> None:
+        axes = framed(figure, palette)
+        seconds = [entry[0] for entry in fault["series"]]
+        failed = [entry[2] for entry in fault["series"]]
+        right = [entry[1] - entry[2] for entry in fault["series"]]
+        axes.bar(seconds, right, color=palette.of(0), width=0.8, align="edge", label="answered rightly")
+        axes.bar(seconds, failed, bottom=right, color=palette.of(1), width=0.8, align="edge", label="failed")
+        for at, _ in fault["events"]:
+            axes.axvline(at, color=palette.ink, linestyle="--", linewidth=1)
+        axes.set_xlabel("second (dashed: it begins, it is done)")
+        axes.set_ylabel("requests")
+        legend(figure)
+
+    return draw
 
 
 def rate_of(point: Mapping[str, Any]) -> float:

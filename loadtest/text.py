@@ -9,9 +9,11 @@ from loadtest.targets import DIRECT
 
 __all__ = [
     "COST_HEADS",
+    "FAULT_HEADS",
     "HEADS",
     "as_markdown",
     "as_text",
+    "faults",
     "problems",
     "provenance",
     "proxy_costs",
@@ -20,6 +22,7 @@ __all__ = [
 ]
 
 HEADS = ("scenario", "target", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", "vs direct")
+FAULT_HEADS = ("fault", "target", "verdict", "requests", "failed", "rule")
 COST_HEADS = ("scenario", "target", "requests/s", "p50 ms", "p99 ms", "CPU µs/request")
 
 
@@ -96,6 +99,21 @@ def proxy_costs(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return found
 
 
+def faults(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return how the targets stood what happened to them."""
+    return [
+        (
+            one["title"],
+            one["target"],
+            "passed" if one["passed"] else "FAILED",
+            f"{one['requests']:,}",
+            ", ".join(f"{method} {count}" for method, count in one["failed"].items()) or "none",
+            "; ".join([one["rule"], *one["problems"]]),
+        )
+        for one in document["faults"]
+    ]
+
+
 def served_us(result: Mapping[str, Any]) -> float:
     """Return the processor time of a request without the load generator's."""
     return sum(float(time) for role, time in result["cpu_us_per_request"].items() if role != "load")
@@ -113,15 +131,9 @@ def problems(document: Mapping[str, Any]) -> list[str]:
 
 def as_text(document: Mapping[str, Any]) -> str:
     """Return the results for a terminal."""
-    lines: list[Sequence[str]] = [HEADS, *rows(document)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADS))]
-    text = []
-    for line in (lines[0], ["-" * width for width in widths], *lines[1:]):
-        cells = [
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        text.append("  ".join(cells).rstrip())
+    text = aligned(HEADS, rows(document))
+    if happened := faults(document):
+        text += ["", *aligned(FAULT_HEADS, happened)]
     if wrong := problems(document):
         text += ["", "Not valid:", *(f"  {one}" for one in wrong)]
     text += ["", *verdicts(document)]
@@ -131,6 +143,19 @@ def as_text(document: Mapping[str, Any]) -> str:
     ]
     text += ["compare the rows, not the numbers with others'."]
     return "\n".join(text)
+
+
+def aligned(heads: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table."""
+    widths = [max(len(line[column]) for line in (heads, *body)) for column in range(len(heads))]
+    text = []
+    for line in (heads, ["-" * width for width in widths], *body):
+        cells = [
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        text.append("  ".join(cells).rstrip())
+    return text
 
 
 def as_markdown(document: Mapping[str, Any]) -> str:
@@ -144,6 +169,9 @@ def as_markdown(document: Mapping[str, Any]) -> str:
     text += [f"- {one}" for one in verdicts(document)]
     if wrong := problems(document):
         text += ["", "## Not valid", "", *(f"- {one}" for one in wrong)]
+    if happened := faults(document):
+        text += ["", "## Faults", "", f"| {' | '.join(FAULT_HEADS)} |", f"|{' --- |' * len(FAULT_HEADS)}"]
+        text += [f"| {' | '.join(row)} |" for row in happened]
     text += ["", "## Scenarios", ""]
     text += [
         f"- `{name}`: {about['title']}. {about['about']}" for name, about in document["scenarios"].items()

@@ -41,6 +41,7 @@ class Sample:
     client_cpu: float = 0.0  # the tool's processor time over the time it measured: 1.0 is a whole core
     counts: Mapping[str, int] = field(default_factory=dict)  # requests by kind, where there are several
     series: Sequence[Sequence[int]] = ()  # [[second, requests, failures], ...]
+    began: float = 0.0  # Unix time of the first second of `series`
     hdr: str = ""  # the histogram again, as HdrHistogram writes it
 
     @property
@@ -196,5 +197,6 @@ def summarise(result: Mapping[str, Any]) -> Sample:
         client_cpu=result["cpu_s"] / result["seconds"],
         counts=result["counts"],
         series=result["series"],
+        began=result["began"],
         hdr=result["hdr"],
     )

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Sequence
 
 from stack.commands import ROLES, down, up
+from stack.faults import cause
 from stack.state import State
 from stack.status import status
 
@@ -17,14 +18,18 @@ def bench(state: State, argv: Sequence[str]) -> int:
     main = importlib.import_module("loadtest.bench").main
     if any(word in ("-h", "--help") for word in argv):
         return int(main(argv, {}))
+
+    def disturb(fault: str, role: str) -> str:
+        return cause(state, fault, role)
+
     run = state.load()
     if run and any(record.process.alive() for record in run.records):
-        return int(main(argv, status(run)))
+        return int(main(argv, status(run), disturb))
     print("The stack is not up; starting it for the benchmark", flush=True)
     if code := up(state, ROLES, False, {}, detach=True):
         return code
     try:
-        return int(main(argv, status(state.load())))
+        return int(main(argv, status(state.load()), disturb))
     finally:
         down(state, delete_data=False)
 

@@ -54,6 +54,7 @@ def document(*runs: dict[str, Any], measure: str = "requests_per_s") -> dict[str
         "scenarios": {"read": read},
         "runs": list(runs),
         "sweeps": [],
+        "faults": [],
     }  # fmt: skip
     results.conclude(made)
     return made

@@ -90,7 +90,7 @@ def result(**more: Any) -> dict[str, Any]:
     """What locust_lab.py writes."""
     return {
         "requests": 4, "seconds": 2.0, "counts": {"a": 3, "b": 1}, "errors": {}, "series": [[0, 4, 0]],
-        "histogram": [[1000, 3], [9000, 1]], "hdr": "HIST", "cpu_s": 0.5, **more,
+        "histogram": [[1000, 3], [9000, 1]], "hdr": "HIST", "cpu_s": 0.5, "began": 1e9, **more,
     }  # fmt: skip
 
 

@@ -108,7 +108,7 @@ class LoadTest:
         monkeypatch.setattr(bench, "down", self.down)
         monkeypatch.setattr(bench, "status", lambda run: {"app": {"url": "http://127.0.0.1:1"}})
 
-    def main(self, argv: Sequence[str], status: dict[str, Any] = {}) -> int:  # noqa: B006 - not changed
+    def main(self, argv: Sequence[str], status: dict[str, Any] = {}, *_: object) -> int:  # noqa: B006 - not changed
         self.calls.append(("main", list(argv), status))
         if self.error:
             raise self.error

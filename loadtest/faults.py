@@ -1,0 +1,127 @@
+"""Faults as scenarios: something happens to the stack under load, and the failed requests are counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loadtest.measuring import Measuring, now
+from loadtest.scenario import load_all
+from loadtest.targets import DIRECT, Target
+from loadtest.tools import Sample
+
+__all__ = ["FAULTS", "SECONDS", "Disturb", "Fault", "run_faults"]
+
+Disturb = Callable[[str, str], str]  # (fault, proxy) -> what was done; raises an Exception if it was not
+SCENARIO = "crud"
+SECONDS = 12
+LEAD_S = 3.0  # of undisturbed load
+START_S = 4.0  # what locust needs until the load is there
+RECOVERED_S = 2  # at the end there must be no failure for so long
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that happens; `rule` says in words when a target passes, and `passes` decides it."""
+
+    name: str
+    title: str
+    rule: str
+    passes: Callable[[Mapping[str, int], list[list[int]]], bool]
+
+
+def nothing_failed(failed: Mapping[str, int], _series: list[list[int]]) -> bool:
+    """Tell whether every request got its right answer."""
+    return not failed
+
+
+def no_read_failed(failed: Mapping[str, int], _series: list[list[int]]) -> bool:
+    """Tell whether all that a proxy may send again got its right answer (RFC 9110, 9.2.2)."""
+    return not any(method in SAFE for method in failed)
+
+
+def recovered(_failed: Mapping[str, int], series: list[list[int]]) -> bool:
+    """Tell whether requests are answered rightly again at the end."""
+    last = series[-RECOVERED_S:]
+    return bool(last) and all(requests and not failures for _, requests, failures in last)
+
+
+FAULTS = {
+    fault.name: fault
+    for fault in (
+        Fault("reload", "the proxy reloads", "no request fails", nothing_failed),
+        Fault("roll", "the replicas reload in turn", "no request fails", nothing_failed),
+        Fault("kill", "a replica is killed", "no GET fails: it is asked of the other one", no_read_failed),
+        Fault("database", "PostgreSQL restarts", f"all is well in the last {RECOVERED_S} s", recovered),
+    )
+}
+
+
+def run_faults(measuring: Measuring, names: list[str], disturb: Disturb, found: list[dict[str, Any]]) -> None:
+    """Append to `found` how each proxy stands each fault. `direct` is left out: it has no other replica."""
+    targets = [target for target in measuring.targets if target.name != DIRECT]
+    for name in names:
+        for target in targets:
+            one = run_fault(measuring, FAULTS[name], target, disturb)
+            found.append(one)
+            failed = ", ".join(f"{method} {count}" for method, count in one["failed"].items()) or "none"
+            verdict = "passed" if one["passed"] else "FAILED"
+            print(f"  fault {name}, {target.name}: {verdict}; failed requests: {failed}", flush=True)
+
+
+def run_fault(measuring: Measuring, fault: Fault, target: Target, disturb: Disturb) -> dict[str, Any]:
+    """Load a target, let the fault happen, and return what came of it."""
+    samples: list[Sample] = []
+    scenario = load_all()[SCENARIO]
+    started = now()
+    load = threading.Thread(target=lambda: samples.append(measuring.load(scenario, target, SECONDS)))
+    load.start()
+    problems = []
+    events: list[tuple[float, str]] = []
+    try:
+        time.sleep(START_S + LEAD_S)
+        events.append((time.time(), f"{fault.title}: begins"))
+        try:
+            done = disturb(fault.name, target.name)
+            events.append((time.time(), done))
+        except Exception as error:  # noqa: BLE001 - whatever hindered it is what the report has to say
+            problems.append(f"it could not be done: {error}")
+    finally:
+        load.join()
+    return result_of(fault, target, started, samples[0], events, problems)
+
+
+def result_of(
+    fault: Fault,
+    target: Target,
+    started: str,
+    sample: Sample,
+    events: list[tuple[float, str]],
+    problems: list[str],
+) -> dict[str, Any]:
+    """Return a fault as it stands in the document."""
+    failed: dict[str, int] = {}
+    for name, count in sample.errors.items():
+        method = name.partition(" ")[0]
+        failed[method] = failed.get(method, 0) + count
+    series = [list(entry) for entry in sample.series if entry[0] < SECONDS]
+    if not sample.requests:
+        problems.append(f"there was no load: {sample.note}")
+    return {
+        "fault": fault.name,
+        "title": fault.title,
+        "rule": fault.rule,
+        "target": target.name,
+        "started": started,
+        "requests": sample.requests,
+        "failed": failed,
+        "note": sample.note,
+        "series": series,
+        "events": [[round(at - sample.began, 1) if sample.began else 0.0, text] for at, text in events],
+        "passed": not problems and fault.passes(failed, series),
+        "problems": problems,
+    }

@@ -36,8 +36,9 @@ class Member(User):
 
     def on_stop(self) -> None:
         """Leave."""
-        self.chat.close()
-        self.echo.close()
+        for socket in (self.chat, self.echo):
+            if socket is not None:  # it never opened
+                socket.close()
 
     def entered(self, url: str) -> WebSocket:
         """Enter the room: it is heard by oneself, too."""

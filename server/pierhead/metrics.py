@@ -21,7 +21,7 @@ __all__ = ["CONTENT_TYPE", "Metrics", "render"]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 _ATTEMPTS = 5
-_MOMENTARY = (Cell.OPEN, Cell.IN_FLIGHT)
+_MOMENTARY = (Cell.OPEN, Cell.IN_FLIGHT, Cell.QUEUED)
 
 
 class Metrics:
@@ -89,6 +89,8 @@ def render(board: Board) -> str:
     family("connections_total", "counter", "Connections accepted.", [("", totals[Cell.ACCEPTED])])
     family("connections", "gauge", "Connections that are open.", [("", totals[Cell.OPEN])])
     family("in_flight", "gauge", "Requests and WebSockets in progress.", [("", totals[Cell.IN_FLIGHT])])
+    family("queued", "gauge", "Requests that wait for their turn.", [("", totals[Cell.QUEUED])])
+    family("refused_total", "counter", "Requests refused, as too many waited.", [("", totals[Cell.REFUSED])])
     states = [State(row.cells[Cell.STATE]) for row in workers]
     family(
         "workers",

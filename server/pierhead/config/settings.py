@@ -179,6 +179,13 @@ class Settings:
         60.0, Kind.DURATION, "between two pieces of a request body, else 408", minimum=0.1
     )
     tls_handshake_timeout_s: float = knob(10.0, Kind.DURATION, "for TLS to be established", minimum=0.1)
+    min_body_rate_bytes: int = knob(
+        256,
+        Kind.SIZE,
+        "a second of a request body, while the application waits for it for more than body_timeout_s in all; "
+        "else 408",
+        zero="no minimum",
+    )
     write_timeout_s: float = knob(
         60.0, Kind.DURATION, "for a client to take what it is sent, else it is cut off", minimum=0.1
     )
@@ -196,6 +203,21 @@ class Settings:
     max_connections: int = knob(
         10_000, Kind.COUNT, "connections at a time in a worker; one more gets 503", minimum=1
     )
+    max_connections_per_client: int = knob(
+        1000,
+        Kind.COUNT,
+        "connections of one address (IPv6: /64) at a time in a worker, but for trusted_proxies; one more "
+        "gets 429",
+        zero="no limit",
+    )
+    max_in_flight: int = knob(
+        8000,
+        Kind.COUNT,
+        "requests, event streams and WebSockets in progress in a worker; more wait",
+        zero="no limit",
+    )
+    max_queued: int = knob(1000, Kind.COUNT, "of them that wait in a worker; one more gets 503")
+    queue_timeout_s: float = knob(10.0, Kind.DURATION, "a request waits, then it gets 503", zero="for ever")
     max_line_bytes: int = knob(8 << 10, Kind.SIZE, "of a request line, else 414", minimum=64)
     max_head_bytes: int = knob(32 << 10, Kind.SIZE, "of a request head, else 431", minimum=128)
     max_headers: int = knob(100, Kind.COUNT, "of a request, else 431", minimum=1)

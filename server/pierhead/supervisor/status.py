@@ -36,6 +36,7 @@ def describe_worker(row: Row) -> dict[str, Any]:
         "silent_s": round((now_ns - cells[Cell.BEAT_NS]) / 1e9, 1),
         "connections": cells[Cell.OPEN],
         "in_flight": cells[Cell.IN_FLIGHT],
+        "queued": cells[Cell.QUEUED],
         "accepted": cells[Cell.ACCEPTED],
         "requests": cells[Cell.WORK],
         "errors": cells[Cell.STATUS + 5],

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pierhead.accesslog import AccessLog
+from pierhead.admission import Admission
 from pierhead.board import Cell, Desk, State
 from pierhead.forwarded import Forwarding
 from pierhead.health import Health
@@ -152,10 +153,12 @@ async def serve_until(
     server: Server
     row = desk.row
     latest = Latest(application, row)
-    health = Health(latest, lambda: server.ready, settings.health_path, settings.ready_path)
+    admission = Admission(latest, settings, lambda: server.in_flight)
+    health = Health(admission, lambda: server.ready, settings.health_path, settings.ready_path)
     share = Share(row)
     server = Server(health, settings, forwarding=Forwarding(settings), record=access_log.record, share=share)
-    pulse = Pulse(desk, [partial(report, server)], share.meet)
+    pulse = Pulse(desk, [partial(report, server), admission.publish], share.meet)
+    server.task_ended = admission.left
     ours, for_metrics = sockets[: len(settings.listen)], sockets[len(settings.listen) :]
     monitor: Server | None = None
     start = asyncio.ensure_future(server.serve(ours, settings.listen))

@@ -30,14 +30,19 @@ class IncomingBody:
         "_error",
         "_pieces",
         "_started",
+        "_waited_s",
         "_waiter",
         "buffered_bytes",
         "deadline",
+        "min_rate",
+        "received_bytes",
         "timeout_s",
         "trailers",
     )
 
-    def __init__(self, started: Callable[[], None], changed: Callable[[], None], timeout_s: float) -> None:
+    def __init__(
+        self, started: Callable[[], None], changed: Callable[[], None], timeout_s: float, min_rate: int = 0
+    ) -> None:
         self._pieces: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None
@@ -47,7 +52,11 @@ class IncomingBody:
         self._changed = changed
         self.buffered_bytes = 0
         self.trailers = Headers()
+        self.received_bytes = 0
         self.timeout_s = timeout_s
+        self.min_rate = min_rate
+        """Bytes per second that all waiting but the first `timeout_s` must have brought; 0: any."""
+        self._waited_s = 0.0
         self.deadline = math.inf
         """When a wait for the next piece fails with 408; infinite while nobody waits."""
 
@@ -68,12 +77,14 @@ class IncomingBody:
                 self._started()
                 self._started = None
             self._waiter = asyncio.get_running_loop().create_future()
-            self.deadline = time.monotonic() + self.timeout_s
+            began = time.monotonic()
+            self.deadline = began + self._patience_s()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
                 self.deadline = math.inf
+                self._waited_s += time.monotonic() - began
         if self._pieces:
             piece = self._pieces.popleft()
             self.buffered_bytes -= len(piece)
@@ -89,6 +100,7 @@ class IncomingBody:
             return
         self._pieces.append(data)
         self.buffered_bytes += len(data)
+        self.received_bytes += len(data)
         self._wake()
         self._changed()
 
@@ -109,6 +121,13 @@ class IncomingBody:
         self._discarding = True
         self._pieces.clear()
         self.buffered_bytes = 0
+
+    def _patience_s(self) -> float:
+        """Return how long to wait for the next piece: who brought much before may take longer in all."""
+        if not self.min_rate:
+            return self.timeout_s
+        left_s = self.timeout_s + self.received_bytes / self.min_rate - self._waited_s
+        return max(0.0, min(self.timeout_s, left_s))
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -116,8 +116,9 @@ class HttpConnection(asyncio.Protocol):
         if transport.get_extra_info("ssl_object") is not None:
             self.scheme = "https"
         self._wait_for(_FIRST_BYTE, self.server.settings.head_timeout_s)
-        if not self.server.add(self):
-            self._refuse(503, "too many connections", {"Retry-After": "1"})
+        if status := self.server.add(self):
+            whose = "from your address" if status == 429 else "for this server"
+            self._refuse(status, f"too many connections {whose}", {"Retry-After": "1"})
 
     def data_received(self, data: bytes) -> None:
         """Feed the codec; a WebSocket gets its bytes itself."""
@@ -281,7 +282,7 @@ class HttpConnection(asyncio.Protocol):
             self.transport.abort()
         elif self._body is not None and now >= self._body.deadline:
             self._body.deadline = math.inf
-            self._body.fail(HTTPError(408, "the request body stopped coming"))
+            self._body.fail(HTTPError(408, "the request body stopped coming, or came too slowly"))
         if self.websocket is not None:
             self.websocket.tick(now)
         if now >= self._left_deadline:
@@ -406,7 +407,7 @@ class HttpConnection(asyncio.Protocol):
         server = self.server
         body = None
         if head.framing is not _NO_BODY:
-            body = IncomingBody(self._go_on, self._update_reading, server.settings.body_timeout_s)
+            body = server.make_body(self._go_on, self._update_reading)
         self._body = body
         request, extra = server.make_request(head, body, self)
         if head.upgrade and "websocket" in head.upgrade:

@@ -20,7 +20,6 @@ from pierhead.protocols.cgi import CgiCodec, GatewayCodec
 from pierhead.protocols.fastcgi import FastCGICodec
 from pierhead.protocols.http1 import Framing, RequestHead
 from pierhead.protocols.scgi import ScgiCodec
-from pierhead.transports.body import IncomingBody
 from pierhead.transports.connection import HttpConnection, _Phase
 from pierhead.transports.exchange import Exchange
 
@@ -48,7 +47,7 @@ class GatewayConnection(HttpConnection):
         assert told is not None
         self._body = None
         if head.framing is not Framing.NONE:
-            self._body = IncomingBody(self._go_on, self._update_reading, server.settings.body_timeout_s)
+            self._body = server.make_body(self._go_on, self._update_reading)
         peer = self.client, self.local
         if told.client is not None:
             self.client = Address(*told.client)

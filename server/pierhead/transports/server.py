@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import itertools
 import os
 import re
 import socket as socket_module
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from email.utils import formatdate
 from functools import partial
@@ -21,6 +23,7 @@ from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address, Request
 from pierhead.protocols.http1 import Http1Limits, RequestHead, SimpleHeads, split_fields
 from pierhead.transports.acceptor import Acceptor, Share
+from pierhead.transports.body import IncomingBody
 from pierhead.transports.connection import HttpConnection
 from pierhead.transports.descriptors import connection_budget
 from pierhead.transports.gateway import FastCGIConnection, ScgiConnection
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from pierhead.config import Settings
     from pierhead.interfaces.base import Application
 
-__all__ = ["Recorder", "Server"]
+__all__ = ["Recorder", "Server", "client_key"]
 
 
 class Recorder(Protocol):
@@ -105,6 +108,10 @@ class Server:
         self._id_prefix = os.urandom(6).hex()
         self._ids = itertools.count(1)
         self._connections: set[HttpConnection] = set()
+        self._counted: dict[HttpConnection, str] = {}
+        self._by_client: Counter[str] = Counter()
+        self.task_ended: Callable[[], None] = _nothing
+        """Called when a request that took its time has ended."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._share = share
         self._listeners: list[Acceptor | asyncio.Server] = []
@@ -234,15 +241,37 @@ class Server:
         if self.record is not None:
             self.record(request, status, body_bytes, duration_s, peer)
 
-    def add(self, connection: HttpConnection) -> bool:
-        """Count a new connection; False where it is one more than `max_connections`."""
+    def add(self, connection: HttpConnection) -> int:
+        """Count a new connection; returns the status that it is refused with, 0 where it is not.
+
+        503: it is one more than `max_connections`; 429: than `max_connections_per_client`.
+        """
         self._connections.add(connection)
-        return len(self._connections) <= self.settings.max_connections
+        settings = self.settings
+        if len(self._connections) > settings.max_connections:
+            return 503
+        if settings.max_connections_per_client and not connection.trusted:
+            who = client_key(connection.client.host)
+            self._counted[connection] = who
+            self._by_client[who] += 1
+            if self._by_client[who] > settings.max_connections_per_client:
+                return 429
+        return 0
 
     def remove(self, connection: HttpConnection) -> None:
         """Forget a connection that is closed."""
         self._connections.discard(connection)
         self._empty.set()
+        who = self._counted.pop(connection, None)
+        if who is not None:
+            self._by_client[who] -= 1
+            if not self._by_client[who]:
+                del self._by_client[who]
+
+    def make_body(self, started: Callable[[], None], changed: Callable[[], None]) -> IncomingBody:
+        """Return a body to be fed; see IncomingBody."""
+        settings = self.settings
+        return IncomingBody(started, changed, settings.body_timeout_s, settings.min_body_rate_bytes)
 
     def keep(self, task: asyncio.Task[None]) -> None:
         """Hold a task that goes on, and wait for it when draining."""
@@ -294,6 +323,7 @@ class Server:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._empty.set()
+        self.task_ended()
         if not task.cancelled() and (error := task.exception()) is not None:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "a connection's task failed", "exception": error, "task": task}
@@ -314,6 +344,20 @@ class Server:
         for chore in self.chores:
             chore(self.now)
         self._sweep = loop.call_later(SWEEP_S, self._tick)
+
+
+def client_key(host: str) -> str:
+    """Return whom an address stands for: of IPv6 one client usually has all of a /64."""
+    if ":" not in host or host.startswith("unix:"):
+        return host
+    try:
+        return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))
+    except ValueError:
+        return host
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _request_id(value: bytes | str | None) -> str | None:

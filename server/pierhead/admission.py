@@ -1,0 +1,115 @@
+"""Admission: how many requests an application works on at a time; more wait in line, and not for ever.
+
+Who waits too long, or finds the line full, gets 503 with Retry-After: better soon than after a timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from pierhead.board import Cell, Row
+from pierhead.messages.response import Response
+
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+    from pierhead.interfaces.base import Application
+    from pierhead.messages.request import Request
+    from pierhead.messages.websocket import WebSocket
+
+__all__ = ["Admission"]
+
+# From Python 3.12 on a request's task begins before anybody has counted it.
+_ITSELF = 0 if sys.version_info >= (3, 12) else 1
+
+
+class Admission:
+    """Fulfils `pierhead.interfaces.base.Application` by another one, `max_in_flight` at a time.
+
+    `in_flight` returns how many requests are in progress, those in line among them; who counts them calls
+    `left` when one has ended.
+    """
+
+    def __init__(self, application: Application, settings: Settings, in_flight: Callable[[], int]) -> None:
+        self.application = application
+        self.refused = 0
+        """How many got 503."""
+        self._respond = application.respond
+        self._in_flight = in_flight
+        self._most = (settings.max_in_flight or 1 << 62) + _ITSELF
+        self._most_queued = settings.max_queued
+        self._timeout_s = settings.queue_timeout_s
+        self._line: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def name(self) -> str:
+        """What logs call the application."""
+        return self.application.name
+
+    def start_master(self) -> None:
+        """Pass on; see Application."""
+        self.application.start_master()
+
+    def stop_master(self) -> None:
+        """Pass on; see Application."""
+        self.application.stop_master()
+
+    async def start(self) -> None:
+        """Pass on; see Application."""
+        await self.application.start()
+
+    async def stop(self) -> None:
+        """Pass on; see Application."""
+        await self.application.stop()
+
+    def respond(self, request: Request) -> Coroutine[Any, Any, Response | None]:
+        """Pass the request on, at once or when it is its turn, or answer 503."""
+        if self._in_flight() < self._most and not self._line:
+            return self._respond(request)
+        return self._respond_later(request)
+
+    async def converse(self, socket: WebSocket) -> None:
+        """Pass the WebSocket on, at once or when it is its turn, or refuse it with 503."""
+        if (self._in_flight() < self._most and not self._line) or await self._wait():
+            await self.application.converse(socket)
+        else:
+            await socket.reject(_busy())
+
+    def left(self) -> None:
+        """Let who waits longest go on, now that one has ended."""
+        while self._line and self._in_flight() - len(self._line) < self._most - _ITSELF:
+            first = self._line.popleft()
+            if not first.done():
+                first.set_result(None)
+
+    def publish(self, row: Row) -> None:
+        """Write the numbers to a row of the board."""
+        row.cells[Cell.QUEUED] = len(self._line)
+        row.cells[Cell.REFUSED] = self.refused
+
+    async def _respond_later(self, request: Request) -> Response | None:
+        return await self._respond(request) if await self._wait() else _busy()
+
+    async def _wait(self) -> bool:
+        """Wait in line; False where it is too long, or took too long."""
+        if len(self._line) < self._most_queued:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._line.append(turn)
+            try:
+                async with asyncio.timeout(self._timeout_s or None):
+                    await turn
+                return True
+            except TimeoutError:
+                pass
+            finally:
+                if turn in self._line:
+                    self._line.remove(turn)
+        self.refused += 1
+        return False
+
+
+def _busy() -> Response:
+    return Response.problem(503, "too many requests are in progress", headers={"Retry-After": "1"})

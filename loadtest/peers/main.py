@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import machine, provenance, tools
-from loadtest.peers import results
+from loadtest.peers import parts, results
 from loadtest.peers.catalogue import OURS, PEERS, Peer, PeerError, select
 from loadtest.peers.scenarios import SCENARIOS, Measurement, Plan, Scenario
 from loadtest.provenance import ROOT, duration
@@ -23,7 +23,6 @@ __all__ = ["main"]
 
 DEFAULT = ("minimal", "realistic")
 FORMAT = "pierhead-peers/1"
-BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
 OVERHEAD_S = 2.5  # about what a server takes to start and stop, for the estimate
 
 
@@ -38,13 +37,19 @@ def main(argv: Sequence[str]) -> int:
     except SystemExit as stop:  # argparse has said why
         return int(stop.code or 0)
     try:
+        if options.parts:
+            table = parts.table()
+            print(table)
+            if options.docs:
+                include(options.docs, "parts", table)
+            return 0
         shown = options.show and json.loads(options.show.read_text(encoding="utf-8"))
         document = shown or compare(options)
         print("\n" + results.as_text(document), flush=True)
         if not options.show:
             print(f"\nResults: {write(options.json, document)}")
         if options.docs:
-            include(options.docs, results.as_markdown(document))
+            include(options.docs, "peers", results.as_markdown(document))
     except (PeerError, OSError, ValueError) as error:
         print(f"peers: {error}", file=sys.stderr)
         return 1
@@ -75,6 +80,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--docs", type=Path, metavar="FILE", nargs="?", const=ROOT / "docs" / "benchmarks.md",
                         help="put the tables into this page (default docs/benchmarks.md)")  # fmt: skip
     parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing: show results again")
+    parser.add_argument(
+        "--parts", action="store_true", help="instead: what the parts of a request cost Pierhead"
+    )
     parser.add_argument("--python", metavar="PYTHON", help="for server and peers; the kit's own by default")
     options = parser.parse_args(argv)
     options.rounds = options.rounds or (1 if options.quick else 5)
@@ -249,10 +257,11 @@ def write(path: Path | None, document: Mapping[str, Any]) -> Path:
     return path
 
 
-def include(page: Path, text: str) -> None:
+def include(page: Path, what: str, text: str) -> None:
     """Put the tables between the marks in a page. Raises ValueError if it has none, and OSError."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    begin_mark, end_mark = f"<!-- {what}: begin -->", f"<!-- {what}: end -->"
+    before, begin, rest = page.read_text(encoding="utf-8").partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise ValueError(f"{page} has no lines {BEGIN} and {END} for the tables to go between")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        raise ValueError(f"{page} has no lines {begin_mark} and {end_mark} for the tables to go between")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")

@@ -150,14 +150,14 @@ def test_results_are_shown_again_and_put_into_a_page(
 ) -> None:
     run(tmp_path, "--peers", "uvicorn", "--scenario", "minimal", "--rounds", "1")
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{program.BEGIN}\nold\n{program.END}\nafter\n")
+    page.write_text("before\n<!-- peers: begin -->\nold\n<!-- peers: end -->\nafter\n")
     fakes.calls.clear()
     file = str(tmp_path / "made" / "results.json")
     assert program.main(["--show", file, "--docs", str(page)]) == 0
     assert fakes.calls == []
     text = page.read_text()
-    assert text.startswith(f"before\n{program.BEGIN}\n\n### Minimal GET")
-    assert text.endswith(f"\n{program.END}\nafter\n")
+    assert text.startswith("before\n<!-- peers: begin -->\n\n### Minimal GET")
+    assert text.endswith("\n<!-- peers: end -->\nafter\n")
     assert "old" not in text
     assert "1.00 (1.00-1.00)" in capsys.readouterr().out
 

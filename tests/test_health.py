@@ -21,7 +21,8 @@ def client(worker: Worker, health_path: str = "/healthz", ready_path: str = "/re
     async def own(request: object) -> str:
         return "the application's own"
 
-    return Client(Health(NativeApplication(app), lambda: worker.ready, health_path, ready_path))
+    health = Health(NativeApplication(app), lambda: worker.ready, health_path, ready_path)
+    return Client(health, health_path="", ready_path="")
 
 
 def test_a_worker_that_takes_requests_is_healthy_and_ready() -> None:

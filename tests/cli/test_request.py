@@ -134,3 +134,107 @@ def test_modules_beside_the_application_come_first(folder: Path) -> None:
         check=True,
         capture_output=True,
     )
+
+
+def test_uploads_are_a_form_with_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "uploads.py").write_text("""
+from pierhead import App
+app = App()
+@app.post("/")
+async def take(request):
+    form = await request.form()
+    files = [[name, one.filename, str(one.content_type), one.size] for name, one in form.files.items()]
+    return {"fields": list(form.items()), "files": files}
+""")
+    (tmp_path / "pier.txt").write_text("wood")
+    command = ["request", "uploads:app", "POST", "/", "title=Pier", "--upload", "photo=@pier.txt"]
+    assert main(command) == 0
+    found = body(capsys)
+    assert found["fields"] == [["title", "Pier"]]
+    assert found["files"] == [["photo", "pier.txt", "text/plain; charset=utf-8", 4]]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--upload", "photo"], "write --upload name=@file"),
+        (["--upload", "photo=@missing"], "missing cannot be read: No such file"),
+        (["--upload", "photo=@shop.py", "--json", "{}"], "leave one of them out"),
+        (["--session", "shop.py"], "is no file of cookies"),
+    ],
+)
+def test_what_is_wrong_with_them(capsys: pytest.CaptureFixture[str], options: list[str], said: str) -> None:
+    assert main(["request", "shop:app", "POST", "/echo", *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_session_is_kept_in_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "login.py").write_text("""
+from pierhead import App, Response
+app = App()
+@app.post("/login")
+async def login(request):
+    response = Response.text("welcome")
+    response.set_cookie("user", "ada")
+    return response
+@app.get("/me")
+async def me(request):
+    return request.cookies
+""")
+    session = ["--session", "ada.json"]
+    assert main(["request", "login:app", "GET", "/me", *session]) == 0
+    assert body(capsys) == {}
+    assert main(["request", "login:app", "POST", "/login", *session]) == 0
+    capsys.readouterr()
+    assert main(["request", "login:app", "GET", "/me", *session]) == 0
+    assert body(capsys) == {"user": "ada"}
+    assert (tmp_path / "ada.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_response_can_be_printed_as_by_a_cgi_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["request", "shop:app", "GET", "/missing", "--cgi"]) == 4
+    out = capsys.readouterr().out
+    assert out.startswith("Status: 404 Not Found\nContent-Type: application/problem+json\n")
+
+
+def test_the_request_can_be_shown_as_it_was_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--dump", "--https", "--host", "shop.example", "--header", "X-One: 1"]
+    assert main(["request", "shop:app", "POST", "/echo", "name=Ada", "password=x", *options]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("POST /echo HTTP/1.1\n")
+    for line in ("https://shop.example/echo", "X-One: 1", "name", "password"):
+        assert line in out
+    assert "HTTP/1.1 200" not in out
+    assert main(["request", "shop:app", "GET", "/healthz", "--dump"]) == 0
+    assert capsys.readouterr().out == "(the server answered by itself)\n"
+
+
+WSGI = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["REQUEST_METHOD"].encode()]
+"""
+ASGI = """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": scope["method"].encode()})
+"""
+
+
+@pytest.mark.parametrize("text", [WSGI, ASGI])
+@pytest.mark.parametrize("interface", [[], ["--interface", "auto"]])
+def test_applications_of_other_kinds(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, interface: list[str]
+) -> None:
+    (tmp_path / "other.py").write_text(text)
+    assert main(["request", "other.py:app", "PUT", "/", *interface]) == 0
+    assert capsys.readouterr().out.endswith("\n\nPUT")
+
+
+def test_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    program = tmp_path / "hello.cgi"
+    program.write_text('#!/bin/sh\nprintf "Status: 404 No\\n\\nhello $QUERY_STRING"\n')
+    program.chmod(0o755)
+    assert main(["request", "program:hello.cgi", "GET", "/", "a=1"]) == 4
+    assert capsys.readouterr().out.endswith("\n\nhello a=1")

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pierhead.cli.options import Parser, add_application, add_config, add_settings, configuration
+from pierhead.cli.simulation import Seen, read_jar, read_upload, write_jar
 from pierhead.errors import ConfigError, LoadError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pierhead.interfaces.base import Application
-    from pierhead.testing import Client
+    from pierhead.testing import Client, ClientStream, CookieJar
 
 __all__ = ["main"]
 
@@ -28,6 +31,10 @@ are the fields of a form.
   pierhead request app:app POST /users name=Ada --user admin:secret
   pierhead request app:app PUT /users/1 --json '{"name": "Ada"}'
 
+  pierhead request app:app POST /photos title=Pier --upload photo=@pier.jpg
+  pierhead request app:app POST /login name=Ada --session ada.json
+
+APP is anything that can be served: a file of several applications, program:path, fastcgi://host:port, ...
 The response goes to standard output, the application's log to standard error. The application is started
 before and stopped after, with the settings that `pierhead run` would have.
 exit codes: 0 answered, 4 with a 4xx status, 5 with a 5xx status; 1 no whole response, 2 wrong usage or
@@ -49,6 +56,10 @@ def main(argv: Sequence[str]) -> int:
     parser.option("--header", action="append", metavar="'NAME: VALUE'", help="a header field; repeatable")
     parser.option("--cookie", action="append", metavar="NAME=VALUE", help="a cookie; repeatable")
     parser.option("--json", metavar="TEXT", help="a JSON body, sent as it is")
+    parser.option("--upload", action="append", metavar="NAME=@FILE", help="a file of a form; repeatable")
+    parser.option("--session", metavar="FILE", help="keep cookies in this file, for the next request")
+    parser.option("--cgi", action="store_true", help="print the response as a CGI program does")
+    parser.option("--dump", action="store_true", help="print the request as the application saw it")
     parser.option("--host", metavar="HOST", help="the Host field; default localhost")
     parser.option("--https", action="store_true", help="as if it came over HTTPS")
     parser.option("--remote-addr", metavar="ADDRESS", help="the client's address; default 127.0.0.1")
@@ -68,6 +79,9 @@ def main(argv: Sequence[str]) -> int:
     from pierhead.testing import Client
 
     application = load_configured(settings)
+    seen = Seen(application) if given.get("dump") else None
+    application = seen or application
+    jar = read_jar(given["session"]) if "session" in given else None
     scheme = "https" if given.get("https") else "http"
     client = Client(
         application,
@@ -77,11 +91,19 @@ def main(argv: Sequence[str]) -> int:
         timeout_s=(settings.handler_timeout_s or 3600.0) + 10.0,
         **{field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)},
     )
+    if jar is not None and (cookies := jar.header(request["target"], secure=client.secure)):
+        request["headers"].append(("Cookie", cookies))
     _start(client, application)
     try:
-        status = _exchange(client, request)
+        status = _exchange(
+            client, request, _print_nothing if seen else _PRINTERS[bool(given.get("cgi"))], jar
+        )
     finally:
         client.close()
+    if seen is not None:
+        print(seen.dumped)
+    if jar is not None:
+        write_jar(given["session"], jar)
     return 0 if status < 400 else status // 100
 
 
@@ -95,23 +117,17 @@ def _start(client: Client, application: Application) -> None:
         ) from error
 
 
-def _exchange(client: Client, request: dict[str, Any]) -> int:
+def _exchange(
+    client: Client, request: dict[str, Any], printer: Callable[[ClientStream], None], jar: CookieJar | None
+) -> int:
     """Send the request and print the response while it comes; returns its status, 100 for a broken one."""
     import h11
 
-    out = sys.stdout.buffer
     try:
         with client.stream(**request) as response:
-            head = [f"HTTP/{response.http_version} {response.status} {response.reason}".rstrip()]
-            head += [f"{name}: {value}" for name, value in response.headers.items()]
-            out.write("\n".join([*head, "", ""]).encode())
-            last = b""
-            for piece in response:
-                out.write(piece)
-                out.flush()
-                last = piece[-1:] or last
-            if last not in {b"", b"\n"} and sys.stdout.isatty():
-                out.write(b"\n")
+            if jar is not None:
+                jar.take(response.headers, request["target"])
+            printer(response)
             return response.status
     except h11.LocalProtocolError as error:
         raise ConfigError(f"such a request cannot be sent: {error}") from None
@@ -120,6 +136,36 @@ def _exchange(client: Client, request: dict[str, Any]) -> int:
     except (ConnectionError, TimeoutError) as error:
         print(f"pierhead: {str(error) or 'no response in time'}", file=sys.stderr)
         return 100
+
+
+def _print_response(response: ClientStream) -> None:
+    _print(f"HTTP/{response.http_version} {response.status} {response.reason}".rstrip(), response)
+
+
+def _print_cgi(response: ClientStream) -> None:
+    _print(f"Status: {response.status} {response.reason}".rstrip(), response)
+
+
+def _print_nothing(response: ClientStream) -> None:
+    for _ in response:
+        pass
+
+
+_PRINTERS = (_print_response, _print_cgi)
+
+
+def _print(first: str, response: ClientStream) -> None:
+    out = sys.stdout.buffer
+    framing = {"transfer-encoding", "connection"} if first.startswith("Status:") else set()
+    head = [f"{name}: {value}" for name, value in response.headers.items() if name.lower() not in framing]
+    out.write("\n".join([first, *head, "", ""]).encode())
+    last = b""
+    for piece in response:
+        out.write(piece)
+        out.flush()
+        last = piece[-1:] or last
+    if last not in {b"", b"\n"} and sys.stdout.isatty():
+        out.write(b"\n")
 
 
 def _request(given: dict[str, Any]) -> dict[str, Any]:
@@ -134,6 +180,12 @@ def _request(given: dict[str, Any]) -> dict[str, Any]:
         "headers": _headers(given),
     }
     pairs = [_pair(text, "=", "name=value") for text in given["pairs"]]
+    if "upload" in given:
+        if "json" in given:
+            raise ConfigError("--upload is a form, and --json is none: leave one of them out")
+        request["files"] = dict(read_upload(text) for text in given["upload"])
+        request["data"] = pairs
+        return request
     if "json" in given:
         request["content"] = given["json"]
         if "content-type" not in {name.lower() for name, _ in request["headers"]}:

@@ -71,6 +71,6 @@ class DatabaseClient(FastHttpUser):
     def change(self) -> None:
         """Change the stock."""
         stock = self.product["stock"] + 1
-        body = {"stock": stock}
+        body = {"stock": stock, "version": self.product["version"]}
         with self.client.patch(self.url, json=body, name="PATCH /products/ID", catch_response=True) as answer:
             self.product = checked(answer, 200, lambda data: data.get("stock") == stock) or self.product

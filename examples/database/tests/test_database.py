@@ -47,7 +47,7 @@ def test_a_product_is_created_at_a_location(client: Client) -> None:
     response = client.post("/products", json=ROPE)
     assert response.status == 201
     product = response.json()
-    assert product == {"id": product["id"], "updated": product["updated"], **ROPE}
+    assert product == {"id": product["id"], "version": 1, "updated": product["updated"], **ROPE}
     assert datetime.fromisoformat(product["updated"]).tzinfo
     assert response.headers["Location"] == f"/products/{product['id']}"
     assert client.get(response.headers["Location"]).json() == product
@@ -60,11 +60,11 @@ def test_stock_is_none_unless_said(client: Client) -> None:
 def test_a_product_is_replaced_changed_and_deleted(client: Client) -> None:
     product = created(client, ROPE)
     url = f"/products/{product['id']}"
-    replaced = client.put(url, json=BUOY).json()
-    assert replaced == {"id": product["id"], "updated": replaced["updated"], **BUOY}
+    replaced = client.put(url, json=BUOY | {"version": 1}).json()
+    assert replaced == {"id": product["id"], "version": 2, "updated": replaced["updated"], **BUOY}
     assert replaced["updated"] > product["updated"]
-    changed = client.patch(url, json={"stock": 12}).json()
-    assert changed == replaced | {"stock": 12, "updated": changed["updated"]}
+    changed = client.patch(url, json={"stock": 12, "version": 2}).json()
+    assert changed == replaced | {"stock": 12, "version": 3, "updated": changed["updated"]}
     gone = client.delete(url)
     assert (gone.status, gone.body) == (204, b"")
     problem(client.get(url), 404)
@@ -73,7 +73,7 @@ def test_a_product_is_replaced_changed_and_deleted(client: Client) -> None:
 def test_what_get_shows_can_be_put_back(client: Client) -> None:
     product = created(client, ROPE)
     response = client.put(f"/products/{product['id']}", json=product)
-    assert response.json() == product | {"updated": response.json()["updated"]}
+    assert response.json() == product | {"version": 2, "updated": response.json()["updated"]}
 
 
 def test_pages_follow_each_other_until_the_last(client: Client) -> None:
@@ -94,7 +94,7 @@ def test_a_page_that_cannot_be_is_400(client: Client, query: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("product_id", ["0", "123456789", str(2**63), "9" * 100])
 def test_a_product_that_does_not_exist_is_404(client: Client, method: str, product_id: str) -> None:
-    body = {"json": ROPE} if method in ("PUT", "PATCH") else {}
+    body = {"json": ROPE | {"version": 1}} if method in ("PUT", "PATCH") else {}
     problem(client.request(method, f"/products/{product_id}", **body), 404)
 
 
@@ -127,7 +127,8 @@ def test_a_wrong_field_is_422_and_named(client: Client, field: str, value: objec
     errors = problem(client.post("/products", json=ROPE | {field: value}), 422)["errors"]
     assert [error["pointer"] for error in errors] == [f"#/{field}"]
     product = created(client, ROPE)
-    assert problem(client.patch(f"/products/{product['id']}", json={field: value}), 422)["errors"] == errors
+    change = {field: value, "version": 1}
+    assert problem(client.patch(f"/products/{product['id']}", json=change), 422)["errors"] == errors
 
 
 def test_everything_that_is_wrong_is_said_at_once(client: Client) -> None:
@@ -147,7 +148,8 @@ def test_a_sku_that_is_taken_is_409(client: Client) -> None:
     created(client, ROPE)
     assert problem(client.post("/products", json=ROPE), 409)["detail"] == "another product has this sku"
     buoy = created(client, BUOY)
-    problem(client.patch(f"/products/{buoy['id']}", json={"sku": ROPE["sku"]}), 409)
+    taken = client.patch(f"/products/{buoy['id']}", json={"sku": ROPE["sku"], "version": 1})
+    assert problem(taken, 409)["detail"] == "another product has this sku"
     assert client.get(f"/products/{buoy['id']}").json() == buoy
 
 

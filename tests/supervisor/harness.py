@@ -77,6 +77,7 @@ class Pierhead:
         folder: Path,
         *options: str,
         source: str = APP,
+        application: str = "app:app",
         workers: int = 2,
         ready: bool = True,
         program: Sequence[str] = (sys.executable, "-P", "-m", "pierhead"),
@@ -85,7 +86,7 @@ class Pierhead:
         self.write(source)
         self.log = ""
         self._lock = threading.Condition()
-        command = [*program, "run", "app:app", "--app-dir", str(folder)]
+        command = [*program, "run", application, "--app-dir", str(folder)]
         command += [
             "--listen",
             "http://127.0.0.1:0",

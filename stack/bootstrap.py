@@ -42,6 +42,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "restore": ("stack",),
     "bench": ("stack", "load", "report"),
     "peers": ("peers",),
+    "matrix": ("stack",),
     "test": ("test",),
     "lock": ("lock",),
 }

@@ -14,6 +14,7 @@ from stack.bench import bench, compare, peers
 from stack.checks import test
 from stack.errors import KitError
 from stack.locks import lock
+from stack.matrix.options import matrix
 from stack.project import write as project
 from stack.state import ROOT, State
 
@@ -33,6 +34,8 @@ PASSED_ON: dict[str, tuple[str, str, Callable[[State, Sequence[str]], int]]] = {
               lambda _state, argv: peers(argv)),
     "compare": ("BEFORE.json AFTER.json", "compare two reports of ./kit bench; fail if one is worse",
                 lambda _state, argv: compare(argv)),
+    "matrix": ("[OPTIONS]", "find out what an application sees behind each proxy; see ./kit matrix --help",
+               matrix),
     "psql": ("[--role app|readonly|migrator|postgres] [PSQL ARGUMENTS]", "look into the database",
              database.psql),
     "backup": ("[FILE]", "write a backup of the database",
@@ -51,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         if argv and argv[0] in PASSED_ON:
             usage, about, function = PASSED_ON[argv[0]]
-            if argv[0] not in ("bench", "compare", "peers") and argv[1:2] in (["-h"], ["--help"]):
+            if argv[0] not in ("bench", "compare", "peers", "matrix") and argv[1:2] in (["-h"], ["--help"]):
                 print(f"usage: ./kit {argv[0]} {usage}\n\n{about}")
                 return 0
             return function(State(), argv[1:])

@@ -41,11 +41,14 @@ class Connection:
         self.reader = reader
         self.writer = writer
         self.http = h11.Connection(h11.CLIENT)
+        self.quiet = True
+        """Whether nothing has come since the last head was sent."""
 
     async def head(
         self, target: str = "/", fields: Fields = (), *, method: str = "GET", host: str = "example.org:8080"
     ) -> None:
         """Send the head of a request."""
+        self.quiet = True
         request = h11.Request(method=method, target=target, headers=[("Host", host), *fields])
         self.writer.write(self.http.send(request) or b"")
         await self.writer.drain()
@@ -65,7 +68,9 @@ class Connection:
         while True:
             event = self.http.next_event()
             if event is h11.NEED_DATA:
-                self.http.receive_data(await self.reader.read(65536))
+                data = await self.reader.read(65536)
+                self.quiet = self.quiet and not data
+                self.http.receive_data(data)
             elif isinstance(event, h11.InformationalResponse):
                 continue
             else:

@@ -1,0 +1,28 @@
+"""The matrix, run once for all tests that look at it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from stack.matrix.checks import CHECKS
+from stack.matrix.command import result_of
+from stack.matrix.options import TARGETS
+from stack.matrix.place import missing
+from stack.matrix.report import as_json
+
+
+@pytest.fixture(scope="session")
+def result() -> dict[str, Any]:
+    """What matrix.json has: everything with two replicas, and with one what disrupts."""
+    for name in TARGETS:
+        if reason := missing(name):
+            pytest.skip(f"{name}: {reason}")
+    cells, targets = result_of(TARGETS, [2], list(CHECKS.values()))
+    more, others = result_of(TARGETS, [1], [check for check in CHECKS.values() if check.disrupts])
+    content: dict[str, Any] = json.loads(
+        json.dumps(as_json([*more, *cells], CHECKS, [*others, *targets], {}))
+    )
+    return content

@@ -13,8 +13,8 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -69,18 +69,10 @@ def show_user(request: Request, user_id: int) -> dict[str, Any]:
     return only(user_id, run("SELECT id, name, email FROM users WHERE id = ?", user_id))
 
 
-@app.put("/users/{user_id:int}")
-def replace_user(request: Request, user_id: int) -> dict[str, Any]:
-    """Replace all fields of a user."""
-    user = fields(request.blocking.json())
-    sql = "UPDATE users SET name = ?, email = ? WHERE id = ? RETURNING id, name, email"
-    return only(user_id, run(sql, user["name"], user["email"], user_id))
-
-
-@app.patch("/users/{user_id:int}")
+@app.route("/users/{user_id:int}", methods=["PUT", "PATCH"])
 def change_user(request: Request, user_id: int) -> dict[str, Any]:
-    """Change the fields that are given (RFC 7396)."""
-    user = fields(request.blocking.json(), partial=True)
+    """Replace all fields of a user (PUT), or change those that are given (PATCH, RFC 7396)."""
+    user = fields(request.blocking.json(), partial=request.method == "PATCH")
     sql = (
         "UPDATE users SET name = COALESCE(?, name), email = COALESCE(?, email)"
         " WHERE id = ? RETURNING id, name, email"
@@ -127,97 +119,61 @@ def fields(body: object, *, partial: bool = False) -> dict[str, str]:
     return {name: body[name] for name in FIELDS if name in body}
 
 
-# The databases. SQL is written once, with the `?` of SQLite for values: they never become part of the SQL.
+# The database: a file, or a server. Values never become part of the SQL: they take the places of its `?`.
 
 
 def run(sql: str, *values: object) -> list[dict[str, Any]]:
     """Run one statement as one transaction; return its rows."""
-    rows: list[dict[str, Any]] = app.state.database.run(sql, values)
-    return rows
-
-
-def taken(error: Exception) -> HTTPError:
-    """Return the answer to a value that another user has."""
-    log.debug("conflict: %s", error)
-    return HTTPError(409, "another user has this email")
-
-
-def unavailable(error: Exception, *, overloaded: bool = False) -> HTTPError:
-    """Return the answer for a database that is down, locked or overloaded: try again soon."""
-    # Under load a line for each of many refusals would add to it; the access log has them.
-    log.log(logging.DEBUG if overloaded else logging.WARNING, "the database cannot answer: %s", error)
-    return HTTPError(503, "the database cannot answer now", headers={"Retry-After": "1"})
+    database: SQLite | PostgreSQL = app.state.database
+    try:
+        return database.run(sql, values)
+    except database.conflict:
+        raise HTTPError(409, "another user has this email") from None
+    except database.unavailable as error:
+        if not isinstance(error, database.overloaded):  # of those there are many: the access log is enough
+            log.warning("the database cannot answer: %s", error)
+        raise HTTPError(503, "the database cannot answer now", headers={"Retry-After": "1"}) from None
 
 
 class SQLite:
-    """A file that the workers of one machine share: many readers, and one writer at a time (WAL)."""
+    """A file that the workers of one machine share: many of them read, and one writes, at a time."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.idle: list[sqlite3.Connection] = []  # pop() and append() are atomic: no lock is needed
+    conflict = sqlite3.IntegrityError
+    unavailable = sqlite3.OperationalError
+    overloaded = ()
 
-    def connect(self) -> sqlite3.Connection:
-        """Open the file; whoever finds it locked waits for up to SQLITE_TIMEOUT_S."""
-        connection = sqlite3.connect(
-            self.path, timeout=SQLITE_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last writes, no more
-        return connection
-
-    def prepare(self) -> None:
-        """Create the file and its table if they are not there."""
+    def __init__(self) -> None:
+        path = os.environ.get("SIMPLE_DB", "simple.db")
         try:
-            with closing(self.connect()) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY AUTOINCREMENT,"
-                    " name TEXT NOT NULL, email TEXT NOT NULL UNIQUE)"
-                )
+            self.connection = sqlite3.connect(
+                path, timeout=SQLITE_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            self.connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.Error as error:
             fix = "set SIMPLE_DB to a file in a folder that this user may write"
-            raise RuntimeError(f"cannot use the SQLite file {self.path!r}: {error}; {fix}") from error
+            raise RuntimeError(f"cannot use the SQLite file {path!r}: {error}; {fix}") from error
+        self.connection.execute("PRAGMA synchronous = NORMAL")  # a power cut costs the last writes at most
+        self.connection.row_factory = sqlite3.Row
+        self.lock = threading.Lock()  # one connection of this worker, one statement at a time
+        self.close = self.connection.close
 
-    @contextmanager
-    def connection(self) -> Iterator[sqlite3.Connection]:
-        """Lend an idle connection, or a new one."""
-        try:
-            connection = self.idle.pop()
-        except IndexError:
-            connection = self.connect()
-        try:
-            yield connection
-        finally:
-            self.idle.append(connection)
-
-    def run(self, sql: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
+    def run(self, sql: str, values: tuple[object, ...] = ()) -> list[dict[str, Any]]:
         """Run one statement."""
-        try:
-            with self.connection() as connection:
-                return [dict(row) for row in connection.execute(sql, values).fetchall()]
-        except sqlite3.IntegrityError as error:
-            raise taken(error) from error
-        except sqlite3.OperationalError as error:
-            raise unavailable(error) from error
-        except OverflowError:  # an id of more than 64 bits
-            return []
-
-    def close(self) -> None:
-        """Close the connections."""
-        while self.idle:
-            self.idle.pop().close()
+        with self.lock:
+            return [dict(row) for row in self.connection.execute(sql, values).fetchall()]
 
 
 class PostgreSQL:
-    """A pool of connections for each worker; the table comes from db/migrations."""
+    """A server that all replicas share, and this worker's connections; the table is from db/migrations."""
 
     def __init__(self, url: str) -> None:
         import psycopg
         from psycopg.rows import dict_row
         from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
-        self.errors = psycopg
-        self.overload = PoolTimeout, TooManyRequests
+        self.conflict = psycopg.IntegrityError
+        self.unavailable = (psycopg.OperationalError, psycopg.InterfaceError)
+        self.overloaded = (PoolTimeout, TooManyRequests)
         arguments = {
             "row_factory": dict_row,
             "connect_timeout": 2,
@@ -231,43 +187,39 @@ class PostgreSQL:
             url, kwargs=arguments, min_size=1, max_size=4, max_waiting=100, timeout=0.8, reconnect_timeout=2,
             check=self.check, open=True, name="simple",
         )  # fmt: skip
+        self.close = self.pool.close
 
     def check(self, connection: Any) -> None:
         """Refuse a dead connection; then the others are probably dead too (a restart), so check them all."""
         try:
             self.pool.check_connection(connection)
-        except self.errors.Error:
+        except self.unavailable:
             self.pool.check()
             raise
 
-    def run(self, sql: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
+    def run(self, sql: str, values: tuple[object, ...] = ()) -> list[dict[str, Any]]:
         """Run one statement."""
-        try:
-            with self.pool.connection() as connection:
-                rows: list[dict[str, Any]] = connection.execute(sql.replace("?", "%s"), values).fetchall()
-                return rows
-        except self.errors.IntegrityError as error:
-            raise taken(error) from error
-        except (self.errors.OperationalError, self.errors.InterfaceError) as error:
-            raise unavailable(error, overloaded=isinstance(error, self.overload)) from error
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.pool.close()
+        with self.pool.connection() as connection:
+            rows: list[dict[str, Any]] = connection.execute(sql.replace("?", "%s"), values).fetchall()
+            return rows
 
 
 @app.on_start(per="master")
 def prepare() -> None:
-    """Create the SQLite file once, before there are workers that would all try."""
+    """Create the SQLite table once, before there are workers that would all try."""
     if not os.environ.get("DATABASE_URL"):
-        SQLite(os.environ.get("SIMPLE_DB", "simple.db")).prepare()
+        with closing(SQLite()) as database:
+            database.run(
+                "CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+                " name TEXT NOT NULL, email TEXT NOT NULL UNIQUE)"
+            )
 
 
 @app.on_start
 def connect() -> None:
     """Connect this worker to the database."""
     url = os.environ.get("DATABASE_URL")
-    app.state.database = PostgreSQL(url) if url else SQLite(os.environ.get("SIMPLE_DB", "simple.db"))
+    app.state.database = PostgreSQL(url) if url else SQLite()
 
 
 @app.on_stop

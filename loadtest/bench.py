@@ -19,7 +19,7 @@ from typing import Any
 
 from loadtest import machine, provenance, results, text, tools
 from loadtest.faults import FAULTS, Disturb, run_faults
-from loadtest.measuring import WARM_UP_S, Measuring, now
+from loadtest.measuring import RATE, WARM_UP_S, Measuring, now
 from loadtest.provenance import ROOT
 from loadtest.results import ResultError
 from loadtest.roles import processes
@@ -60,7 +60,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         prog="./kit bench", description="Measure the app, directly and through each proxy."
     )
     parser.add_argument(
-        "--quick", action="store_true", help="one round of 2 s: does it work, and roughly how fast"
+        "--quick",
+        action="store_true",
+        help="one round of 2 s of few scenarios: does it work, and roughly how fast",
     )
     parser.add_argument("--rounds", type=bounded(1, 20), help="turns of all targets (default 5)", metavar="N")
     parser.add_argument(
@@ -73,8 +75,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--users", type=bounded(1, 512), default=16, help="locust's (default 16)", metavar="N"
     )
     parser.add_argument(
-        "--rate", type=bounded(1, 100_000), default=200,
-        help="requests a second that locust offers (default 200)", metavar="N",
+        "--rate", type=bounded(1, 100_000), metavar="N",
+        help=f"requests a second that locust offers (default {RATE}, or what the scenario says)",
     )  # fmt: skip
     parser.add_argument(
         "--targets", type=words, help="of direct,caddy,nginx,apache (default: all that run)", metavar="LIST"
@@ -104,11 +106,10 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(f"no fault {', '.join(sorted(unknown))}; there are: {', '.join(FAULTS)}")
     if unknown := set(options.scenarios or ()) - set(scenarios):
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are: {', '.join(scenarios)}")
+    usual = [name for name, one in scenarios.items() if (one.quick if options.quick else one.default)]
+    chosen_names = options.scenarios or usual
     wanted = [
-        one
-        for name, one in scenarios.items()
-        if (name in options.scenarios if options.scenarios else one.default)
-        and options.tool in (None, one.tool)
+        one for name, one in scenarios.items() if name in chosen_names and options.tool in (None, one.tool)
     ]
     if not wanted:
         parser.error(f"none of these scenarios is for {options.tool}")
@@ -231,7 +232,7 @@ def begin(
             "warm_up_s": WARM_UP_S,
             "connections": options.connections,
             "users": options.users,
-            "rate": options.rate,
+            "rate": options.rate or RATE,
         },
         "provenance": {
             "commit": provenance.commit(),
@@ -251,6 +252,7 @@ def begin(
                 "tool": one.tool,
                 "path": one.path,
                 "measure": "requests_per_s" if one.tool == "wrk" else "p99_ms",
+                "rate": None if one.tool == "wrk" else options.rate or one.rate or RATE,
                 "files": [path.relative_to(ROOT).as_posix() for path in one.files],
             }
             for one in scenarios
@@ -272,7 +274,8 @@ def command(options: argparse.Namespace, scenarios: Sequence[Scenario], targets:
             *("--connections", str(options.connections), "--users", str(options.users)),
             *(["--sweep"] if options.sweep else []),
             *(["--faults", ",".join(options.faults)] if options.faults else []),
-            *("--rate", str(options.rate), "--scenarios", ",".join(one.name for one in scenarios)),
+            *(["--rate", str(options.rate)] if options.rate else []),
+            *("--scenarios", ",".join(one.name for one in scenarios)),
             *("--targets", ",".join(target.name for target in targets if target.name not in added)),
             *(word for item in options.target for word in ("--target", item)),
         ]

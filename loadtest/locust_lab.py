@@ -53,7 +53,12 @@ class Recorder:
         self.cpu_s += time.process_time()
 
     def record(
-        self, name: str, response_time: float, exception: object, context: dict[str, Any], start_time: float
+        self,
+        name: str,
+        response_time: float,
+        exception: object,
+        context: dict[str, Any],
+        start_time: float | None,
     ) -> None:
         """Take one request: its time in ms, and since when it was due if it was scheduled."""
         if exception:
@@ -61,7 +66,9 @@ class Recorder:
             said[str(exception)[:200]] = said.get(str(exception)[:200], 0) + 1
         if not self.began or self.ended:
             return
-        late_s = max(0.0, start_time - context["due"]) if "due" in context else 0.0
+        late_s = 0.0
+        if "due" in context and start_time is not None:  # what a locust file measures itself has no start
+            late_s = max(0.0, start_time - context["due"])
         self.all.record_value(min(max(int(response_time * 1000 + late_s * 1e6), 1), HIGHEST_US))
         self.counts[name] = self.counts.get(name, 0) + 1
         second = self.seconds.setdefault(int(time.monotonic() - self.began), [0, 0])
@@ -95,7 +102,12 @@ def prepare(environment: Environment, **_: object) -> None:
 
     @environment.events.request.add_listener
     def request(
-        name: str, response_time: float, exception: object, context: Any, start_time: float, **_: object
+        name: str,
+        response_time: float,
+        exception: object,
+        context: Any = None,
+        start_time: float | None = None,
+        **_: object,
     ) -> None:
         recorder.record(name, response_time, exception, context or {}, start_time)
 
@@ -123,8 +135,22 @@ def prepare(environment: Environment, **_: object) -> None:
     def write(**_: object) -> None:
         Path(os.environ["LAB_RESULTS"]).write_text(json.dumps(recorder.as_json()), encoding="utf-8")
 
+    base, prefixed = environment.host, bool(os.environ.get("LAB_PREFIXED"))
+    if prefixed:
+        environment.host = None  # it would be everybody's
     for user_class in environment.user_classes:
+        if prefixed:
+            user_class.host = f"{base}/{folder_of(user_class)}"
         schedule(user_class, environment, rate, arrive)
+
+
+def folder_of(user_class: type) -> str:
+    """Return the name of the folder in which a class is written; all their modules have the same name."""
+    own = [
+        part for part in vars(user_class).values() if getattr(part, "__module__", "") == user_class.__module__
+    ]
+    code = next(part.__code__ for part in own if hasattr(part, "__code__"))
+    return Path(code.co_filename).parent.name
 
 
 def schedule(

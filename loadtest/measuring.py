@@ -15,11 +15,12 @@ from loadtest.roles import Watch
 from loadtest.scenario import Scenario, filled
 from loadtest.targets import Target, fetch
 
-__all__ = ["WARM_UP_S", "Measuring", "now"]
+__all__ = ["RATE", "WARM_UP_S", "Measuring", "now"]
 
 LOCUST_START_S = 4  # about what locust needs to start and stop, for the estimate
 PRIMER = 20  # requests before anything counts, so that every worker and proxy has its connections
 WARM_UP_S = 1
+RATE = 200
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Measuring:
             turn,
             started,
             sample,
-            offered=float(self.options.rate) if scenario.tool == "locust" else None,
+            offered=float(self.rate(scenario)) if scenario.tool == "locust" else None,
             cpu_s={"load": sample.client_cpu * sample.seconds, **cpu},
             memory_bytes=memory,
         )
@@ -105,6 +106,10 @@ class Measuring:
             found.append(one)
             place = f"[{number}/{len(points)}] sweep: {scenario.name} {target.name}, {by} {value}"
             print(f"  {place}: {said(one)}", flush=True)
+
+    def rate(self, scenario: Scenario) -> int:
+        """Return the rate that locust offers: what the options say, or the scenario, or the usual one."""
+        return int(self.options.rate or scenario.rate or RATE)
 
     def watch(self, target: Target) -> Watch:
         """Watch the roles that take part when a target is loaded."""
@@ -125,8 +130,15 @@ class Measuring:
             script = scenario.script or tools.WRK_SCRIPT
             connections = connections or self.options.connections
             return tools.run_wrk(url, duration_s=seconds, connections=connections, script=script)
-        rate = rate or self.options.rate
-        return tools.run_locust(scenario.files, url, duration_s=seconds, users=self.options.users, rate=rate)
+        rate = rate or self.rate(scenario)
+        return tools.run_locust(
+            scenario.files,
+            url,
+            duration_s=seconds,
+            users=self.options.users,
+            rate=rate,
+            prefixed=scenario.prefixed,
+        )
 
 
 def said(one: Mapping[str, Any]) -> str:

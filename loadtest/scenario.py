@@ -23,7 +23,10 @@ KEYS: dict[str, type] = {
     "path": str,
     "files": list,
     "script": str,
+    "prefixed": bool,
+    "rate": int,
     "default": bool,
+    "quick": bool,
     "verify": list,
 }
 NEEDED = ("title", "tool", "path", "verify")
@@ -47,7 +50,9 @@ class Check:
 class Scenario:
     """One kind of load. In paths, `{id}` and the like stand for the fields of a user that exists.
 
-    `path` is what wrk requests, or the prefix under which locust's `files` find their example.
+    `path` is what wrk requests, or the prefix under which locust's `files` find their example; if `prefixed`,
+    each file finds its own, by the name of its folder. `rate` is what locust offers, if not the usual one.
+    `default` and `quick`: whether it is run when nothing, or --quick, is said.
     """
 
     name: str
@@ -58,7 +63,10 @@ class Scenario:
     verify: Sequence[Check]
     files: Sequence[Path] = ()
     script: Path | None = None
+    prefixed: bool = False
+    rate: int | None = None
     default: bool = True
+    quick: bool = False
 
     def prove(self, target: Target, record: Mapping[str, Any]) -> None:
         """Raise TargetError unless the target answers rightly."""
@@ -87,7 +95,7 @@ def load(path: Path) -> Scenario:
     check_keys(path, data, KEYS, NEEDED)
     if data["tool"] not in TOOLS:
         raise ScenarioError(f"{path}: tool is {data['tool']!r}; it must be {' or '.join(TOOLS)}")
-    if not data["path"].startswith("/"):
+    if not data["path"].startswith("/") and not (data.get("prefixed") and not data["path"]):
         raise ScenarioError(f"{path}: path {data['path']!r} must begin with /")
     if (data["tool"] == "locust") != bool(data.get("files")):
         raise ScenarioError(f"{path}: a scenario for locust needs files, one for wrk has none")
@@ -111,7 +119,10 @@ def load(path: Path) -> Scenario:
         verify=checks,
         files=files,
         script=script,
+        prefixed=data.get("prefixed", False),
+        rate=data.get("rate"),
         default=data.get("default", True),
+        quick=data.get("quick", False),
     )
 
 

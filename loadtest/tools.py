@@ -123,12 +123,19 @@ def children_cpu_s() -> float:
 
 
 def run_locust(
-    files: Sequence[Path], host: str, *, duration_s: int, users: int, rate: float | None = None
+    files: Sequence[Path],
+    host: str,
+    *,
+    duration_s: int,
+    users: int,
+    rate: float | None = None,
+    prefixed: bool = False,
 ) -> Sample:
     """Run locust files without their page: `users` simulated clients, all started at once.
 
     With `rate` they make so many requests a second together, whose times count from when each was due;
-    without, each waits for its answer.
+    without, each waits for its answer. If `prefixed`, each file's users get `host`/FOLDER, with its folder's
+    name.
     """
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
@@ -140,6 +147,7 @@ def run_locust(
         command = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
         command += [str(word) for option in options.items() for word in option]
         settings = {"LAB_SECONDS": str(duration_s), "LAB_RESULTS": str(results), "LAB_RATE": str(rate or "")}
+        settings["LAB_PREFIXED"] = "1" if prefixed else ""
         _, failure = execute(command, duration_s, **settings)
         if failure:
             return failure

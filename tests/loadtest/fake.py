@@ -24,6 +24,7 @@ class FakeStack(ThreadingHTTPServer):
         self.fail_after: int | None = None
         self.stale = False
         self.pause_s = 0.0
+        self.paths: set[str] = set()
         self.count = 0
         self.lock = threading.Lock()
 
@@ -69,6 +70,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status: int, data: object) -> None:
         self.server.count += 1
+        self.server.paths.add(self.path.partition("?")[0])
         time.sleep(self.server.pause_s)
         if self.server.fail_after is not None and self.server.count > self.server.fail_after:
             status, data = 500, {"status": 500}

@@ -42,7 +42,7 @@ def stood(
     *names: str, disturb: faults.Disturb = lambda fault, role: f"{fault} {role}"
 ) -> list[dict[str, Any]]:
     """Run these faults."""
-    options = argparse.Namespace(users=1, rate=200)
+    options = argparse.Namespace(users=1, rate=None)
     found: list[dict[str, Any]] = []
     run_faults(Measuring(options, [], TARGETS, {}, {"id": 1}), list(names), disturb, found)
     return found

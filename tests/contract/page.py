@@ -1,9 +1,22 @@
-"""The rows of the table of pairs in docs/protocols.md."""
+"""Writes the table of pairs into docs/protocols.md, from a run of the contract:
+
+python -m tests.contract.page
+"""
 
 from __future__ import annotations
 
-__all__ = ["DIRECT"]
+import re
+import tempfile
+from pathlib import Path
 
+from tests.contract.applications import INTERFACES
+from tests.contract.check import Contract, asked
+from tests.contract.ways import Serving, Way, http_way
+from tests.contract.webservers import DIFFERENCES, SERVERS, open_folder, running
+
+__all__ = ["DIRECT", "PAGE", "replaced", "table"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "protocols.md"
 DIRECT = [
     "HTTP/1.1",
     "HTTP/1.1 on a unix socket",
@@ -13,3 +26,51 @@ DIRECT = [
     "SCGI",
     "CGI",
 ]
+_TABLE = re.compile(r"(<!-- pairs -->\n).*?(<!-- end of pairs -->)", re.DOTALL)
+
+
+def table() -> str:
+    """Render the pairs, with how many requests were answered alike by each: what the tests check."""
+    lines = [f"| | {' | '.join(INTERFACES)} |", "| --- |" + " --- |" * len(INTERFACES)]
+    for way in [*DIRECT, *SERVERS]:
+        different = len(DIFFERENCES.get(way, {}))
+        counts = [str(len(asked(way, interface)) - _left_out(way, interface)) for interface in INTERFACES]
+        note = "".join(f" ({why})" for why in DIFFERENCES.get(way, {}).values()) if different else ""
+        lines.append(f"| {way}{note} | {' | '.join(counts)} |")
+    return "\n".join(lines) + "\n"
+
+
+def replaced(page: str) -> str:
+    """Return the page with the table as it should be."""
+    return _TABLE.sub(lambda match: match[1] + table() + match[2], page)
+
+
+def _left_out(way: str, interface: str) -> int:
+    return sum(case.name in DIFFERENCES.get(way, {}) for case in asked(way, interface))
+
+
+def _check(contract: Contract, name: str, way: Way) -> None:
+    for interface in INTERFACES:
+        contract.check(name, way, interface, leave_out=DIFFERENCES.get(name, {}))
+        print(f"{name}, {interface}: alike")
+
+
+def main() -> None:
+    """Run the contract; write the table once all is well. Raises AssertionError for what is not."""
+    with tempfile.TemporaryDirectory() as folder:
+        serving = Serving(Path(folder))
+        try:
+            contract = Contract(serving)
+            for name, way in serving.ways().items():
+                _check(contract, name, way)
+            for name, server in SERVERS.items():
+                upstream = serving.ports.get(server.protocol, 0)
+                with open_folder() as place, running(server, place, upstream) as port:
+                    _check(contract, name, http_way(port, at_once=4 if server.protocol == "cgi" else 1))
+        finally:
+            serving.close()
+    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

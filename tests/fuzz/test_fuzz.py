@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import http1, websocket
-from tests.fuzz.mutate import FRAMES, HTTP
-from tests.fuzz.run import fuzz, main
+from tests.fuzz import connection, http1, websocket
+from tests.fuzz.mutate import FRAMES, HTTP, Mutator
+from tests.fuzz.run import SMALL_BYTES, fuzz, main
 from tests.wire.autobahn.peer import Frame
+from tests.wire.connection import connect
 from tests.wire.corpus import corpus
 
 
@@ -37,6 +38,19 @@ def test_what_is_found_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AssertionError) as caught:
         fuzz("http1", seed=1, rounds=1)
     assert caught.value.__notes__[0].startswith("input: b")
+
+
+def test_a_short_run_over_connections_finds_nothing() -> None:
+    mutator = Mutator([case.data for case in corpus() if len(case.data) <= SMALL_BYTES], HTTP, seed=4)
+    seen: set[tuple[int, ...]] = set()
+    with connect() as wire:
+        for _ in range(1500):
+            data = mutator.draw()
+            statuses = connection.check(wire, data, mutator.chance.randint(0, len(data)))
+            if statuses not in seen:
+                seen.add(statuses)
+                mutator.keep(data)
+    assert {(200,), (400,), (200, 200), (200, 400), (505,), (501,)} <= seen
 
 
 cases = st.sampled_from([case.data for case in corpus() if len(case.data) < 400])

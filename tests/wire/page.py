@@ -28,26 +28,29 @@ The limits are settings: see [operations.md](operations.md).
 _REST = """
 ## Responses
 
-An application's response is held to the same rules. Before its head is sent, one that cannot be sent becomes
-500, and the log says which request and why: CR, LF or NUL in a field, a Transfer-Encoding, a Content-Length
-that is no number, is there twice or is not the body's, a body with 204 or 304, a status outside 200 to 599, no
-response at all. After the head the connection is cut, so that the client sees that something is missing: a
-stream that fails, or is longer or shorter than its Content-Length. There is never a second response to a
-request ([tests/wire/test_responses.py](../tests/wire/test_responses.py)).
+An application's response is held to the same rules. Before its head is sent, one that cannot be sent
+becomes 500, and the log says which request and why: CR, LF or NUL in a field, a Transfer-Encoding, a
+Content-Length that is no number, is there twice or is not the body's, a body with 204 or 304, a status
+outside 200 to 599, no response at all. After the head the connection is cut, so that the client sees that
+something is missing: a stream that fails, or is longer or shorter than its Content-Length. There is never a
+second response to a request ([tests/wire/test_responses.py](../tests/wire/test_responses.py)).
 
 ## WebSocket
 
 The cases of the Autobahn test suite's fuzzing client (sections 1 to 7, 9, 10, 12 and 13) run against an echo
-server on a real socket ([tests/wire/autobahn/](../tests/wire/autobahn)); `AUTOBAHN=full` runs them in their full
-size.
+server on a real socket ([tests/wire/autobahn/](../tests/wire/autobahn)); `AUTOBAHN=full` runs them in their
+full size.
 
 | the peer sends | it is closed with |
 | --- | --- |
 | a frame that is not masked, has a reserved bit or opcode, or a length that is not the shortest | 1002 |
-| a control frame in fragments or over 125 bytes, a continuation of nothing, a message inside a message | 1002 |
-| a close frame of one byte, or with a code that may not be sent (0 to 999, 1004 to 1006, 1015 to 2999, 5000 on) | 1002 |
-| text, or a reason, that is not UTF-8 (as soon as it is seen), or data that is not compressed as it says | 1007 |
-| a message over `max_websocket_message_bytes` once it is decompressed, a frame that announces so much | 1009 |
+| a control frame in fragments or over 125 bytes | 1002 |
+| a continuation of nothing, a message inside a message | 1002 |
+| a close frame of one byte | 1002 |
+| a close code that may not be sent: 0 to 999, 1004 to 1006, 1015 to 2999, 5000 and above | 1002 |
+| text, or a reason, that is not UTF-8, as soon as it is seen | 1007 |
+| data that is not compressed as it says | 1007 |
+| a message over `max_websocket_message_bytes`, decompressed; a frame that announces so much | 1009 |
 | a message in more than `max_websocket_fragments` frames | 1009 |
 
 What was sent before a close, or before a fault, is given to the handler first. A peer that sends more than is
@@ -59,8 +62,9 @@ peer's silence.
     python -m tests.fuzz.run http1 --seconds 60
     python -m tests.fuzz.run websocket --seconds 60
 
-change the corpus at random and hold what the codecs make of it to what h11 and wsproto make of it, to the same
-bytes split elsewhere, and to what is rendered and read again. The tests run a little of it, always the same.
+change the corpus at random and hold what the codecs make of it to what h11 and wsproto make of it, to the
+same bytes split elsewhere, and to what is rendered and read again. The tests run a little of it, always the
+same.
 """
 
 

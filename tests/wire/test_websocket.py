@@ -39,7 +39,7 @@ def stage() -> Stage:
 
 
 @pytest.fixture
-def running(stage: Stage) -> Iterator[Serving]:
+def app(stage: Stage) -> App:
     app = App()
 
     @app.websocket("/")
@@ -70,8 +70,20 @@ def running(stage: Stage) -> Iterator[Serving]:
         await socket.receive()
         await stage.go_on.wait()
 
+    return app
+
+
+@pytest.fixture
+def running(app: App) -> Iterator[Serving]:
+    with serving(app, best_loop, write_timeout_s=60) as running:
+        yield running
+
+
+@pytest.fixture
+def impatient(app: App) -> Iterator[Serving]:
+    """A server that pings soon, and soon gives up."""
     with serving(
-        app, best_loop, websocket_ping_interval_s=0.2, websocket_ping_timeout_s=0.2, write_timeout_s=60
+        app, best_loop, websocket_ping_interval_s=0.2, websocket_ping_timeout_s=1.0, write_timeout_s=60
     ) as running:
         yield running
 
@@ -136,11 +148,11 @@ def send_until_blocked(peer: Peer, frame: Frame, running: Serving) -> int:
     return whole
 
 
-def test_pings_of_a_peer_that_reads_no_pongs_have_to_wait(running: Serving) -> None:
-    with contextlib.closing(Peer(running, receive_buffer_bytes=SMALL_BUFFER_BYTES)) as peer:
+def test_pings_of_a_peer_that_reads_no_pongs_have_to_wait(impatient: Serving) -> None:
+    with contextlib.closing(Peer(impatient, receive_buffer_bytes=SMALL_BUFFER_BYTES)) as peer:
         ping = Frame(PING, b"p" * 125)
-        sent = send_until_blocked(peer, ping, running)
-        assert buffered(running) < BOUND_BYTES
+        sent = send_until_blocked(peer, ping, impatient)
+        assert buffered(impatient) < BOUND_BYTES
         for _ in range(sent):
             assert receive(peer) == (PONG, ping.payload)
         peer.send(Frame(TEXT, b"still there"))
@@ -148,27 +160,27 @@ def test_pings_of_a_peer_that_reads_no_pongs_have_to_wait(running: Serving) -> N
 
 
 def test_messages_for_a_slow_handler_have_to_wait_and_it_is_not_taken_for_a_dead_peer(
-    running: Serving, stage: Stage
+    impatient: Serving, stage: Stage
 ) -> None:
     """Nothing the peer sends can be heard meanwhile: no pong either, for several ping timeouts."""
-    with contextlib.closing(Peer(running, "/slow")) as peer:
-        sent = send_until_blocked(peer, Frame(BINARY, b"m" * 1000), running)
-        begun = running.server.now
-        until(lambda: running.server.now - begun > 1.0)
+    with contextlib.closing(Peer(impatient, "/slow")) as peer:
+        sent = send_until_blocked(peer, Frame(BINARY, b"m" * 1000), impatient)
+        begun = impatient.server.now
+        until(lambda: impatient.server.now - begun > 2.0)
         assert stage.received == []
-        go_on(running, stage)
+        go_on(impatient, stage)
         until(lambda: len(stage.received) == sent)
         assert set(stage.received) == {1000}
 
 
-def test_sending_to_a_peer_that_does_not_read_waits(running: Serving, stage: Stage) -> None:
-    with contextlib.closing(Peer(running, "/flood", receive_buffer_bytes=SMALL_BUFFER_BYTES)) as peer:
-        until(lambda: connection(running).congested)
+def test_sending_to_a_peer_that_does_not_read_waits(impatient: Serving, stage: Stage) -> None:
+    with contextlib.closing(Peer(impatient, "/flood", receive_buffer_bytes=SMALL_BUFFER_BYTES)) as peer:
+        until(lambda: connection(impatient).congested)
         sent = stage.sent
-        begun = running.server.now
-        until(lambda: running.server.now - begun > 0.5)
+        begun = impatient.server.now
+        until(lambda: impatient.server.now - begun > 0.5)
         assert stage.sent == sent
-        assert buffered(running) < BOUND_BYTES
+        assert buffered(impatient) < BOUND_BYTES
         for _ in range(sent + 10):
             assert receive(peer) == (BINARY, b"x" * 65536)
         until(lambda: stage.sent > sent)
@@ -210,13 +222,17 @@ def test_one_bomb_over_the_limit_is_refused_and_the_server_lives(running: Servin
         assert receive(peer) == (TEXT, b"hello")
 
 
-def test_a_peer_that_is_still_sending_learns_why_it_is_closed(running: Serving) -> None:
+def test_a_peer_that_is_still_sending_learns_why_it_is_closed(app: App) -> None:
     """The rest of what it sends is read for a while, or the reset would overtake the close frame."""
-    with contextlib.closing(Peer(running)) as peer:
-        peer.send(Frame(TEXT, b"x" * (17 << 20)), withhold=14 << 20)
-        opcode, payload = receive(peer)
+    message = Frame(TEXT, b"x" * (3 << 20))
+    with (
+        serving(app, best_loop, max_websocket_message_bytes=1000) as running,
+        contextlib.closing(Peer(running)) as peer,
+    ):
+        peer.send(message, withhold=1)
+        opcode, payload = peer.message()
         assert opcode == CLOSE
-        assert payload == (1009).to_bytes(2, "big") + b"a message is longer than 16777216 bytes"
+        assert payload == (1009).to_bytes(2, "big") + b"a message is longer than 1000 bytes"
         assert peer.at_end()
 
 

@@ -16,6 +16,8 @@ from playwright.async_api import Browser, Page, Route, expect
 from tests.browser import TIMEOUT_MS, opened_browser, opened_page
 from tests.examples.processes import ExampleServer
 
+pytestmark = pytest.mark.timeout(240)  # servers, workers and browsers are started, maybe on a busy machine
+
 
 def send(url: str, text: str) -> None:
     """Send a notification."""
@@ -127,7 +129,12 @@ async def test_a_page_misses_nothing_while_workers_are_replaced(database_url: st
     with ExampleServer("sse", database_url) as server:
         async with opened_page(browser, f"{server.url}/") as page:
             await connected(page)
-            reloading = asyncio.create_task(asyncio.to_thread(reload_twice, server))
+            await asyncio.to_thread(server.reload)  # before it has seen any event: it has an id all the same
+            await expect(page.locator("#state")).to_have_text("reconnecting", timeout=TIMEOUT_MS)
+            sent.append("number 0")
+            await asyncio.to_thread(send, f"{server.url}/", sent[-1])
+            await connected(page)
+            reloading = asyncio.create_task(asyncio.to_thread(server.reload))
             while not reloading.done():  # before, during and after: the page is away for about a second
                 sent.append(f"number {len(sent)}")
                 await asyncio.to_thread(send, f"{server.url}/", sent[-1])
@@ -135,12 +142,6 @@ async def test_a_page_misses_nothing_while_workers_are_replaced(database_url: st
             await reloading
             await expect(page.locator("#list li").first).to_have_text(sent[-1], timeout=TIMEOUT_MS)
             assert await shown(page) == sent
-
-
-def reload_twice(server: ExampleServer) -> None:
-    """Have all workers replaced, and the new ones again."""
-    server.reload()
-    server.reload()
 
 
 @pytest.mark.browser

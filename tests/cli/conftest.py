@@ -12,7 +12,7 @@ import pytest
 APPLICATION = """
 from pierhead import App, Request, Response
 
-app = App("shop")
+app = App("stall")
 
 
 @app.get("/user/{id:int}")
@@ -61,7 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     path, modules = sys.path[:], set(sys.modules)
-    (tmp_path / "shop.py").write_text(APPLICATION)
+    (tmp_path / "stall.py").write_text(APPLICATION)
     yield tmp_path
     sys.path[:] = path
     for name in set(sys.modules) - modules:

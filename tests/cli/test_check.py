@@ -39,13 +39,13 @@ def test_what_is_shown_can_be_used_as_a_file(folder: Path, capsys: pytest.Captur
     options = ["--umask", "027", "--handler-timeout-s", "0", "--head-timeout-s", "250ms", "--reload"]
     options += ["--listen", "http://127.0.0.1:0", "--listen", "http://unix:/tmp/x.sock?mode=600"]
     options += ["--trusted-proxies", "", "--max-line-bytes", "1001", "--spool-dir", "/tmp", "--workers", "5"]
-    assert main(["check", "shop:app", "--server-header", "", *options]) == 0
+    assert main(["check", "stall:app", "--server-header", "", *options]) == 0
     shown = capsys.readouterr().out
     tomllib.loads(shown)
     (folder / "copy.toml").write_text(shown)
     copied = load_configuration(file="copy.toml").settings
     assert copied == Settings(
-        app="shop:app",
+        app="stall:app",
         umask=0o027,
         handler_timeout_s=0.0,
         head_timeout_s=0.25,
@@ -60,10 +60,10 @@ def test_what_is_shown_can_be_used_as_a_file(folder: Path, capsys: pytest.Captur
 
 
 def test_the_routes_of_the_application_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "shop:make", "--factory"]) == 0
+    assert main(["check", "stall:make", "--factory"]) == 0
     lines = capsys.readouterr().out.split("\n\n")[1].splitlines()
-    assert lines[0] == "# shop:make, in the order in which it is asked"
-    assert lines[1].split()[1:4] == ["GET", "/user/{id:int}", "shop.show"]
+    assert lines[0] == "# stall:make, in the order in which it is asked"
+    assert lines[1].split()[1:4] == ["GET", "/user/{id:int}", "stall.show"]
     assert lines[2].split()[1:3] == ["POST,PUT", "/echo"]
 
 
@@ -72,7 +72,7 @@ def test_the_application_is_found_in_app_dir(
 ) -> None:
     (folder / "elsewhere").mkdir()
     monkeypatch.chdir(folder / "elsewhere")
-    assert main(["check", "shop:app", "--app-dir", ".."]) == 0
+    assert main(["check", "stall:app", "--app-dir", ".."]) == 0
     assert "/echo" in capsys.readouterr().out
 
 
@@ -97,7 +97,7 @@ def test_a_variable_that_is_nearly_a_setting_is_a_warning(
 
 
 def test_an_application_that_does_not_load_exits_with_3(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "shp:app"]) == 3
+    assert main(["check", "stal:app"]) == 3
     error = capsys.readouterr().err
-    assert "did you mean 'shop'?" in error
+    assert "did you mean 'stall'?" in error
     assert "Traceback" not in error

@@ -87,9 +87,9 @@ def test_run_hands_the_settings_to_the_supervisor(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("pierhead.supervisor.run", run)
     options = ["--no-date-header", "--trusted-proxies", "10.0.0.0/8,private", "--drain-timeout-s", "1.5m"]
-    assert main(["run", "--workers", "2", "shop:app", *options]) == 3
+    assert main(["run", "--workers", "2", "stall:app", *options]) == 3
     (settings,) = seen
-    assert (settings.app, settings.workers, settings.date_header) == ("shop:app", 2, False)
+    assert (settings.app, settings.workers, settings.date_header) == ("stall:app", 2, False)
     assert (settings.trusted_proxies, settings.drain_timeout_s) == (("10.0.0.0/8", "private"), 90.0)
 
 

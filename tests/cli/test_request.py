@@ -17,7 +17,7 @@ def body(capture: pytest.CaptureFixture[str]) -> Any:
 
 
 def test_the_whole_response_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["request", "shop:app", "GET", "/user/2"]) == 0
+    assert main(["request", "stall:app", "GET", "/user/2"]) == 0
     head, _, content = capsys.readouterr().out.partition("\n\n")
     assert head.splitlines()[0] == "HTTP/1.1 200 OK"
     assert "Content-Type: application/json" in head
@@ -25,33 +25,33 @@ def test_the_whole_response_is_printed(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_pairs_are_the_query_of_get(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["request", "shop:app", "get", "/user/1?a=0", "a=1", "b=x=ä &"]) == 0
+    assert main(["request", "stall:app", "get", "/user/1?a=0", "a=1", "b=x=ä &"]) == 0
     assert body(capsys)["query"] == [["a", "0"], ["a", "1"], ["b", "x=ä &"]]
 
 
 def test_pairs_are_the_form_of_post_and_options_may_come_first(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["request", "shop:app", "POST", "/echo", "--host", "x", "name=Ada", "name=Bob"]) == 0
+    assert main(["request", "stall:app", "POST", "/echo", "--host", "x", "name=Ada", "name=Bob"]) == 0
     found = body(capsys)
     assert found["kind"] == "application/x-www-form-urlencoded"
     assert found["body"] == [["name", "Ada"], ["name", "Bob"]]
 
 
 def test_json_is_the_body_and_pairs_the_query(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["request", "shop:app", "PUT", "/echo", "dry=1", "--json", '{"ä": 1}']) == 0
+    assert main(["request", "stall:app", "PUT", "/echo", "dry=1", "--json", '{"ä": 1}']) == 0
     assert body(capsys) == {"kind": "application/json", "body": {"ä": 1}, "query": [["dry", "1"]]}
 
 
 def test_json_is_sent_as_it_is() -> None:
-    assert main(["request", "shop:app", "PUT", "/echo", "--json", "{"]) == 4
+    assert main(["request", "stall:app", "PUT", "/echo", "--json", "{"]) == 4
 
 
 def test_who_asks_and_how_can_be_said(capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--https", "--host", "shop.example", "--remote-addr", "2001:db8::1", "--user", "ada:se:cret"]
+    options = ["--https", "--host", "stall.example", "--remote-addr", "2001:db8::1", "--user", "ada:se:cret"]
     options += ["--cookie", "a=1", "--cookie", "b=2", "--header", "X-One: 1", "--header", "X-One:2"]
-    assert main(["request", *options, "shop:app", "GET", "/facts"]) == 0
+    assert main(["request", *options, "stall:app", "GET", "/facts"]) == 0
     assert body(capsys) == {
         "scheme": "https",
-        "host": "shop.example",
+        "host": "stall.example",
         "client": "2001:db8::1",
         "cookies": {"a": "1", "b": "2"},
         "user": ["ada", "se:cret"],
@@ -60,7 +60,7 @@ def test_who_asks_and_how_can_be_said(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_body_is_printed_byte_for_byte() -> None:
-    command = [sys.executable, "-P", "-m", "pierhead", "request", "shop:app", "GET", "/bytes"]
+    command = [sys.executable, "-P", "-m", "pierhead", "request", "stall:app", "GET", "/bytes"]
     done = subprocess.run(command, capture_output=True, check=True)
     assert done.stdout.startswith(b"HTTP/1.1 200 OK\n")
     assert done.stdout.endswith(b"\n\n" + bytes(range(256)))
@@ -70,17 +70,17 @@ def test_the_body_is_printed_byte_for_byte() -> None:
 def test_the_exit_code_tells_errors_apart(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert main(["request", "shop:app", "GET", "/missing"]) == 4
+    assert main(["request", "stall:app", "GET", "/missing"]) == 4
     assert capsys.readouterr().out.startswith("HTTP/1.1 404 Not Found\n")
-    assert main(["request", "shop:app", "GET", "/broken"]) == 5
+    assert main(["request", "stall:app", "GET", "/broken"]) == 5
     assert capsys.readouterr().out.startswith("HTTP/1.1 500 Internal Server Error\n")
     assert "this one is broken" in caplog.text
 
 
 def test_the_settings_are_those_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIERHEAD_MAX_BODY_BYTES", "3")
-    assert main(["request", "shop:app", "POST", "/echo", "a=1"]) == 0
-    assert main(["request", "shop:app", "POST", "/echo", "a=12"]) == 4
+    assert main(["request", "stall:app", "POST", "/echo", "a=1"]) == 0
+    assert main(["request", "stall:app", "POST", "/echo", "a=12"]) == 4
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_settings_are_those_of_the_server(monkeypatch: pytest.MonkeyPatch) -
 def test_wrong_usage_exits_with_2(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["request", "shop:app", *arguments]) == 2
+    assert main(["request", "stall:app", *arguments]) == 2
     shown = capsys.readouterr()
     assert message in shown.err
     assert shown.out == ""
@@ -110,7 +110,7 @@ def test_wrong_usage_exits_with_2(
 def test_an_application_that_does_not_load_or_start_exits_with_3(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["request", "shop:application", "GET", "/"]) == 3
+    assert main(["request", "stall:application", "GET", "/"]) == 3
     assert "it has: app" in capsys.readouterr().err
     (folder / "failing.py").write_text(
         "from pierhead import App\napp = App('failing')\n"
@@ -124,7 +124,7 @@ def test_an_application_that_does_not_load_or_start_exits_with_3(
 
 def test_modules_beside_the_application_come_first(folder: Path) -> None:
     (folder / "iniconfig.py").write_text("here = True\n")
-    (folder / "beside.py").write_text("import iniconfig\nassert iniconfig.here\nfrom shop import app\n")
+    (folder / "beside.py").write_text("import iniconfig\nassert iniconfig.here\nfrom stall import app\n")
     (folder / "elsewhere").mkdir()
     command = [sys.executable, "-P", "-m", "pierhead", "request", "beside:app", "GET", "/user/1"]
     subprocess.run(
@@ -159,12 +159,12 @@ async def take(request):
     [
         (["--upload", "photo"], "write --upload name=@file"),
         (["--upload", "photo=@missing"], "missing cannot be read: No such file"),
-        (["--upload", "photo=@shop.py", "--json", "{}"], "leave one of them out"),
-        (["--session", "shop.py"], "is no file of cookies"),
+        (["--upload", "photo=@stall.py", "--json", "{}"], "leave one of them out"),
+        (["--session", "stall.py"], "is no file of cookies"),
     ],
 )
 def test_what_is_wrong_with_them(capsys: pytest.CaptureFixture[str], options: list[str], said: str) -> None:
-    assert main(["request", "shop:app", "POST", "/echo", *options]) == 2
+    assert main(["request", "stall:app", "POST", "/echo", *options]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -192,20 +192,20 @@ async def me(request):
 
 
 def test_the_response_can_be_printed_as_by_a_cgi_program(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["request", "shop:app", "GET", "/missing", "--cgi"]) == 4
+    assert main(["request", "stall:app", "GET", "/missing", "--cgi"]) == 4
     out = capsys.readouterr().out
     assert out.startswith("Status: 404 Not Found\nContent-Type: application/problem+json\n")
 
 
 def test_the_request_can_be_shown_as_it_was_seen(capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--dump", "--https", "--host", "shop.example", "--header", "X-One: 1"]
-    assert main(["request", "shop:app", "POST", "/echo", "name=Ada", "password=x", *options]) == 0
+    options = ["--dump", "--https", "--host", "stall.example", "--header", "X-One: 1"]
+    assert main(["request", "stall:app", "POST", "/echo", "name=Ada", "password=x", *options]) == 0
     out = capsys.readouterr().out
     assert out.startswith("POST /echo HTTP/1.1\n")
-    for line in ("https://shop.example/echo", "X-One: 1", "name", "password"):
+    for line in ("https://stall.example/echo", "X-One: 1", "name", "password"):
         assert line in out
     assert "HTTP/1.1 200" not in out
-    assert main(["request", "shop:app", "GET", "/healthz", "--dump"]) == 0
+    assert main(["request", "stall:app", "GET", "/healthz", "--dump"]) == 0
     assert capsys.readouterr().out == "(the server answered by itself)\n"
 
 

@@ -45,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, {"products": []})
         if path == "/simple/users":
             return self.answer(200, {"users": list(self.server.users.values())[:10]})
+        if path in ("/sse/", "/websocket/"):
+            return self.answer(200, None)
         user = self.server.users.get(int(path.rpartition("/")[2]))
         if user is None:
             return self.answer(404, {"status": 404})

@@ -39,7 +39,7 @@ def test_the_shipped_ones_are_right_and_use_the_examples_load_tests() -> None:
     scenarios = load_all()
     assert {"plaintext", "read", "crud", "database"} <= scenarios.keys()
     used = {file for scenario in scenarios.values() for file in scenario.files}
-    assert {ROOT / "examples" / name / "load.py" for name in ("simple", "database", "etag")} <= used
+    assert used == set((ROOT / "examples").glob("*/load.py"))
     assert all(path.suffix == ".toml" for path in FOLDER.iterdir() if path.name != "README.md")
 
 
@@ -80,6 +80,15 @@ def test_a_wrong_answer_is_shown_with_the_right_one(stack: FakeStack, tmp_path: 
             load(written(tmp_path, RIGHT)).prove(target, record)
     assert 'GET /simple/users/1 gave 200 {"name": "Old"' in str(caught.value)
     assert 'not 200 with {"id": 1, "name": "Bench"}' in str(caught.value)
+
+
+def test_where_nothing_is_said_about_the_answer_its_status_is_enough(
+    stack: FakeStack, tmp_path: Path
+) -> None:
+    text = 'title = "A page"\ntool = "wrk"\npath = "/"\n[[verify]]\npath = "/sse/"\nstatus = 200\n'
+    load(written(tmp_path, text)).prove(Target("direct", stack.url), {})
+    with pytest.raises(TargetError, match="not 201"):
+        load(written(tmp_path, text.replace("200", "201"))).prove(Target("direct", stack.url), {})
 
 
 def test_json_has_what_is_wanted_and_may_have_more() -> None:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.wire.connection import Wire, answers, connect
+from tests.wire.connection import Recorder, Wire, answers, connect
 from tests.wire.corpus import Case, corpus
+from tests.wire.loops import best_loop
+from tests.wire.serving import exchange, serving
 
 CASES = corpus()
 
@@ -48,3 +50,18 @@ def test_at_once(case: Case, wire: Wire) -> None:
 )
 def test_byte_by_byte(case: Case, wire: Wire) -> None:
     check(case, wire, [case.data[at : at + 1] for at in range(len(case.data))])
+
+
+def test_over_a_real_socket() -> None:
+    """The refusal arrives, and no reset before it, whatever the client was still sending."""
+    app = Recorder()
+    wrong: dict[str, list[int]] = {}
+    with serving(app, best_loop) as running:
+        for case in CASES:
+            app.noted.clear()
+            found = answers(exchange(running, case.data), [request.method for request in case.requests])
+            statuses = [answer.status for answer in found]
+            whole = [request for request in case.requests if request.response in {101, 200}]
+            if statuses != case.statuses or len(app.noted) != len(whole):
+                wrong[case.name] = statuses
+    assert wrong == {}

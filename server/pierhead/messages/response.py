@@ -98,7 +98,8 @@ class Response(CookieSetter):
         """Wrap what an application of another interface answers; nothing is checked, copied or added."""
         response = cls.__new__(cls)
         response.status = status
-        response.headers = Headers.from_raw(fields)
+        response.headers = headers = Headers.__new__(Headers)
+        headers.raw = fields
         response.body = body
         return response
 

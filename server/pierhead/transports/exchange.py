@@ -192,8 +192,9 @@ class Exchange:
             body = await asyncio.to_thread(_read_file, body)
         if isinstance(body, bytes) and not more:
             self._send_whole(response, body)
-            connection.sending()
-            await connection.drain()
+            if connection.congested:
+                connection.sending()
+                await connection.drain()
             self._complete()
             return
         self._check_reader()

@@ -7,7 +7,6 @@ from pierhead.interfaces.asgi.lifespan import Lifespan
 from pierhead.interfaces.asgi.scope import ASGIApp, http_scope, websocket_scope
 from pierhead.interfaces.asgi.websocket import WebSocketCall
 from pierhead.interfaces.collect import CollectedResponse
-from pierhead.messages.channel import ResponseChannel
 from pierhead.messages.request import Request
 from pierhead.messages.response import Response
 from pierhead.messages.websocket import WebSocket
@@ -54,11 +53,9 @@ class ASGIApplication:
 
     async def respond(self, request: Request) -> Response | None:
         """Answer one request; see Application."""
-        if request.channel is None:
+        channel = request.channel
+        if channel is None:
             return await self._collect(request)
-        return await self._call(request, request.channel)
-
-    async def _call(self, request: Request, channel: ResponseChannel) -> Response | None:
         call = HttpCall(request, channel)
         try:
             await self.app(http_scope(request, self._state), call.receive, call.send)
@@ -67,8 +64,8 @@ class ASGIApplication:
         return None if channel.done else call.finished()
 
     async def _collect(self, request: Request) -> Response | None:
-        collected = CollectedResponse()
-        response = await self._call(request, collected)
+        request.channel = collected = CollectedResponse()
+        response = await self.respond(request)
         return collected.response() if response is None else response
 
     async def converse(self, socket: WebSocket) -> None:

@@ -83,15 +83,28 @@ class HttpCall:
         kind = message["type"]
         sent = self._sent
         if sent == _NOTHING and kind == "http.response.start":
-            self._start(message)
+            status = message["status"]
+            if status.__class__ is not int:
+                status = int(status)
+            if not 200 <= status <= 599:
+                raise ValueError(f"a response's status is 200 to 599, not {status}")
+            fields, self._length = response_fields(message.get("headers", ()))
+            if self._request._response_headers:
+                fields += additions(self._request, fields)
+            if message.get("trailers", False):
+                self._announced = True
+            self._status = status
+            self._fields = fields
+            self._sent = _START
         elif sent == _START and kind == "http.response.body":
             body = message.get("body", b"")
             if not body or message.get("more_body", False) or self._announced:
                 await self._begin(bytes(body), message.get("more_body", False))
                 return
             self._sent = _ALL
-            if self._length is not None and self._length != b"%d" % len(body):
-                self._fields.append((b"content-length", self._length))  # for the protocol to refuse
+            length = self._length
+            if length is not None and length != b"%d" % len(body):
+                self._fields.append((b"content-length", length))  # for the protocol to refuse
             await self._channel.send(Response.from_raw(self._status, self._fields, bytes(body)))
         elif sent == _BODY and kind == "http.response.body":
             if body := message.get("body", b""):
@@ -147,18 +160,6 @@ class HttpCall:
         return with_additions(self._request, Response.problem(500))
 
     # Inside
-
-    def _start(self, message: Message) -> None:
-        status = int(message["status"])
-        if not 200 <= status <= 599:
-            raise ValueError(f"a response's status is 200 to 599, not {status}")
-        fields, self._length = response_fields(message.get("headers", ()))
-        if self._request._response_headers:
-            fields += additions(self._request, fields)
-        self._status = status
-        self._fields = fields
-        self._announced = bool(message.get("trailers", False))
-        self._sent = _START
 
     async def _begin(self, body: bytes, more: bool) -> None:
         """Send a response that is not all there, or has no body."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 
-from pierhead.protocols.http1 import grammar
-
 __all__ = [
     "Data",
     "End",
@@ -24,7 +22,9 @@ RawFields = list[tuple[bytes, bytes]]
 
 def split_fields(section: bytes) -> RawFields:
     """Split a section that matched the grammar into its (name, value) pairs."""
-    return [(name, value.rstrip(b"\t ")) for name, value in grammar.FIELD.findall(section)]
+    lines = [line.partition(b":") for line in section.split(b"\r\n")]
+    del lines[-1]  # what follows the last CRLF
+    return [(name, value.strip(b"\t ")) for name, _, value in lines]
 
 
 class Framing(enum.Enum):

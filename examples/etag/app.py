@@ -27,7 +27,7 @@ from psycopg_pool import AsyncConnectionPool
 from pierhead import App, HTTPError, Request, Response, check_preconditions, restore_etags
 from pierhead.messages.dates import format_http_date
 
-POOL_SIZE = 5
+POOL_SIZE = 3
 POOL_TIMEOUT_S = 0.8
 
 Connection = psycopg.AsyncConnection[DictRow]

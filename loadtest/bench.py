@@ -20,6 +20,7 @@ from typing import Any
 from loadtest import machine, provenance, results, text, tools
 from loadtest.faults import FAULTS, Disturb, run_faults
 from loadtest.measuring import RATE, WARM_UP_S, Measuring, now
+from loadtest.others import NAMES, serving
 from loadtest.provenance import ROOT
 from loadtest.results import ResultError
 from loadtest.roles import processes
@@ -28,16 +29,23 @@ from loadtest.targets import DIRECT, Target, TargetError, chosen, probe_record
 
 __all__ = ["main"]
 
+PEER_WORKERS = 2  # as many as a replica of the stack has
 CONFIGURATION = ("proxy", "db", "examples", "loadtest/scenarios", "locks/stack.txt", "locks/load.txt")
 
 
-def main(argv: Sequence[str], status: Mapping[str, Mapping[str, Any]], disturb: Disturb | None = None) -> int:
+def main(
+    argv: Sequence[str],
+    status: Mapping[str, Mapping[str, Any]],
+    disturb: Disturb | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> int:
     """Run the benchmark.
 
     `argv` are the words after `./kit bench`; `status` is what `./kit status --json` prints (role -> url, pid,
-    version); `disturb` makes a fault happen to the stack. Returns 0 (all is valid and passed), 1 (a target is
-    dead or wrong, a result has errors, or a fault was not stood), 2 (bad arguments) or 130 (interrupted; what
-    was measured is reported).
+    `argv` are the words after `./kit bench`; `status` is what `./kit status --json` prints (role -> url,
+    application on other servers. Returns 0 (all is valid and passed), 1 (a target is dead or wrong, a result
+    has errors, or a fault was not stood), 2 (bad arguments) or 130 (interrupted; what was measured is
+    reported).
     """
     try:
         options = arguments(argv)
@@ -46,8 +54,14 @@ def main(argv: Sequence[str], status: Mapping[str, Mapping[str, Any]], disturb: 
     try:
         if options.render:
             return show(results.read(options.render), options.render.parent)
-        targets = chosen(status, options.targets, options.target)
-        return run(options, targets, status, disturb)
+        if not options.peers:
+            return run(options, chosen(status, options.targets, options.target), status, disturb)
+        if environment is None:
+            raise TargetError("--peers needs the database of a stack of ./kit, and none is running")
+        with serving(options.peers, environment, PEER_WORKERS) as others:
+            more = [f"{name}={facts['url']}" for name, facts in others.items()]
+            targets = chosen(status, options.targets, [*options.target, *more], others)
+            return run(options, targets, {**status, **others}, disturb)
     except (TargetError, ResultError, ScenarioError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -84,6 +98,10 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--target", action="append", default=[], help="one more, NAME=URL; repeatable", metavar="NAME=URL"
     )
+    parser.add_argument(
+        "--peers", type=words, default=[], metavar="LIST",
+        help=f"the same application on other servers, too: of {','.join(NAMES)}",
+    )  # fmt: skip
     parser.add_argument("--scenarios", type=words, help="of " + ",".join(scenarios), metavar="LIST")
     parser.add_argument(
         "--sweep", action="store_true", help="and each scenario with less and more load, a few seconds each"
@@ -267,12 +285,13 @@ def begin(
 
 def command(options: argparse.Namespace, scenarios: Sequence[Scenario], targets: Sequence[Target]) -> str:
     """Return the line that repeats a run, whatever the defaults will be."""
-    added = {item.partition("=")[0] for item in options.target}
+    added = {*options.peers, *(item.partition("=")[0] for item in options.target)}
     return shlex.join(
         [
             *("./kit", "bench", "--rounds", str(options.rounds), "--duration", str(options.duration)),
             *("--connections", str(options.connections), "--users", str(options.users)),
             *(["--sweep"] if options.sweep else []),
+            *(["--peers", ",".join(options.peers)] if options.peers else []),
             *(["--faults", ",".join(options.faults)] if options.faults else []),
             *(["--rate", str(options.rate)] if options.rate else []),
             *("--scenarios", ",".join(one.name for one in scenarios)),

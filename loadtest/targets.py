@@ -7,7 +7,7 @@ import http.client
 import json
 import urllib.parse
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,11 +37,16 @@ class Target:
         object.__setattr__(self, "url", self.url.rstrip("/"))
 
 
-def chosen(status: Mapping[str, Mapping[str, Any]], names: list[str] | None, more: list[str]) -> list[Target]:
+def chosen(
+    status: Mapping[str, Mapping[str, Any]],
+    names: list[str] | None,
+    more: list[str],
+    always: Iterable[str] = (),
+) -> list[Target]:
     """Return the targets of a run, `direct` first.
 
     `status` is what `./kit status --json` says (role -> url, ...), `names` the wanted ones (None: all that
-    run), `more` further ones as NAME=URL. Raises TargetError.
+    run), `more` further ones as NAME=URL, of which `always` are wanted in any case. Raises TargetError.
     """
     running: dict[str, str] = {}
     for role in ("app", *PROXIES):
@@ -57,7 +62,7 @@ def chosen(status: Mapping[str, Mapping[str, Any]], names: list[str] | None, mor
     missing = [name for name in names or () if name not in running]
     if missing:
         raise TargetError(f"not running: {', '.join(missing)}; running: {', '.join(running)}")
-    wanted = names or list(running)
+    wanted = list(dict.fromkeys([*names, *always])) if names else list(running)
     return [Target(name, running[name]) for name in sorted(wanted, key=lambda name: name != DIRECT)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 
+from stack.application import application
 from stack.commands import ROLES, down, up
 from stack.faults import cause
 from stack.state import State
@@ -22,14 +23,20 @@ def bench(state: State, argv: Sequence[str]) -> int:
     def disturb(fault: str, role: str) -> str:
         return cause(state, fault, role)
 
+    def measured() -> int:
+        run = state.load()
+        database = next((one.url for one in run.records if one.role == "db"), None) if run else None
+        environment = dict(application(state, 0, 0, database).env) if database else None
+        return int(main(argv, status(run), disturb, environment))
+
     run = state.load()
     if run and any(record.process.alive() for record in run.records):
-        return int(main(argv, status(run), disturb))
+        return measured()
     print("The stack is not up; starting it for the benchmark", flush=True)
     if code := up(state, ROLES, False, {}, detach=True):
         return code
     try:
-        return int(main(argv, status(state.load()), disturb))
+        return measured()
     finally:
         down(state, delete_data=False)
 

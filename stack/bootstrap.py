@@ -62,6 +62,8 @@ TAIL_LINES = 20
 def main(argv: Sequence[str]) -> int:
     """Run one command of the kit; returns its exit code (or never, when it goes on in the environment)."""
     needs = NEEDS.get(argv[0], ()) if argv else ()
+    if argv[:1] == ["bench"] and any(word.partition("=")[0] == "--peers" for word in argv):
+        needs += ("peers",)
     if any(word in ("-h", "--help") for word in argv[1:]):
         needs = ()
     try:

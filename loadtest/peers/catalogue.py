@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["OURS", "PEERS", "Peer", "PeerError", "select"]
+__all__ = ["APPS", "OURS", "PEERS", "Peer", "PeerError", "select"]
 
 OURS = "pierhead"
 APPS = "loadtest.peers.apps"

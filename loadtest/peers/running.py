@@ -17,7 +17,7 @@ from loadtest.machine import Cpu
 from loadtest.peers.catalogue import Peer, PeerError
 from stack.process import Process, start
 
-__all__ = ["GREETING", "HOST", "Running", "exchange", "running"]
+__all__ = ["GREETING", "HOST", "Running", "exchange", "free_port", "running", "stop"]
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"

@@ -13,7 +13,8 @@ import pytest
 
 from stack import bench, checks, locks
 from stack.errors import KitError
-from stack.state import ROOT, State
+from stack.process import Process, identity, program
+from stack.state import ROOT, Record, Run, State
 
 
 @pytest.fixture
@@ -102,14 +103,16 @@ class LoadTest:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[Any] = []
         self.error: BaseException | None = None
+        self.environments: list[Any] = []
         module = type("module", (), {"main": self.main})
         monkeypatch.setattr("importlib.import_module", lambda name: module)
         monkeypatch.setattr(bench, "up", self.up)
         monkeypatch.setattr(bench, "down", self.down)
         monkeypatch.setattr(bench, "status", lambda run: {"app": {"url": "http://127.0.0.1:1"}})
 
-    def main(self, argv: Sequence[str], status: dict[str, Any] = {}, *_: object) -> int:  # noqa: B006 - not changed
+    def main(self, argv: Sequence[str], status: dict[str, Any] = {}, *more: object) -> int:  # noqa: B006 - not changed
         self.calls.append(("main", list(argv), status))
+        self.environments += more[1:]
         if self.error:
             raise self.error
         return 7
@@ -138,6 +141,16 @@ def test_the_stack_is_stopped_after_a_failure_too(loadtest: LoadTest, tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         bench.bench(State(tmp_path), [])
     assert loadtest.calls[-1] == "down"
+
+
+def test_the_applications_environment_goes_to_the_benchmark(loadtest: LoadTest, tmp_path: Path) -> None:
+    me = Process(os.getpid(), identity(os.getpid()) or "", program(os.getpid()))
+    record = Record("db", "db", "postgresql://127.0.0.1:1/x", "PostgreSQL", "", me, ["true"], "SIGTERM")
+    state = State(tmp_path)
+    state.save(Run(None, "now", [record]))
+    assert bench.bench(state, ["--quick"]) == 7
+    assert loadtest.environments[0]["DATABASE_URL"] == record.url
+    assert loadtest.environments[0]["DATABASE_PASSWORD_FILE"] == str(state.secret("app"))
 
 
 def test_peers_need_no_stack(loadtest: LoadTest) -> None:

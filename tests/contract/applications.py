@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from pierhead import App, Request, Response
 from pierhead.interfaces.adapt import adapt
 from pierhead.interfaces.base import Application
+from pierhead.interfaces.gateway import FastCGIApplication, ProgramApplication, ScgiApplication
 from pierhead.messages.websocket import WebSocket
 from tests.contract.behaviour import Asked, Said, answer
+from tests.contract.program import fields_of
 
-__all__ = ["INTERFACES", "ByHost"]
+__all__ = ["INTERFACES", "ByHost", "host_of", "native"]
 
 
 def native() -> App:
@@ -28,7 +31,8 @@ def native() -> App:
                 query=request.query_string,
                 fields=list(request.headers.items()),
                 body=await request.body(),
-                client=request.client.host if request.client else "",
+                # Behind FastCGI and SCGI a client on a unix socket has no address.
+                client=request.client.host.replace("unknown", "unix:") if request.client else "",
                 scheme=request.scheme,
             )
         )
@@ -84,20 +88,12 @@ async def asgi(scope: dict[str, Any], receive: Callable[[], Any], send: Callable
 
 def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """As a WSGI application."""
-    fields = [
-        (name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")
-    ]
-    fields += [
-        (name.replace("_", "-"), environ[name])
-        for name in ("CONTENT_TYPE", "CONTENT_LENGTH")
-        if environ.get(name)
-    ]
     said = answer(
         Asked(
             method=environ["REQUEST_METHOD"],
             path=environ["PATH_INFO"].encode("latin-1").decode(),
             query=environ["QUERY_STRING"],
-            fields=fields,
+            fields=fields_of(environ),
             body=environ["wsgi.input"].read(),
             client=environ["REMOTE_ADDR"] or "unix:",
             scheme=environ["wsgi.url_scheme"],
@@ -111,11 +107,28 @@ def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
     return iter(pieces)
 
 
-INTERFACES: dict[str, Callable[[], Application]] = {
-    "native": lambda: adapt(native(), name="native"),
-    "asgi": lambda: adapt(asgi, interface="asgi", name="asgi"),
-    "wsgi": lambda: adapt(wsgi, interface="wsgi", name="wsgi"),
-}
+INTERFACES = ("native", "asgi", "wsgi", "CGI program", "FastCGI program", "SCGI program")
+"""By what an application is called: the three last are programs of their own, as in any language."""
+
+
+def host_of(interface: str) -> str:
+    """Return the host name of the application behind an interface."""
+    return f"{interface.lower().replace(' ', '-')}.example"
+
+
+def make(interface: str, upstreams: Mapping[str, int], program: Path) -> Application:
+    """Return the application behind an interface; `upstreams` are ports by protocol, where it is running."""
+    if interface == "native":
+        return adapt(native(), name="native")
+    if interface == "asgi":
+        return adapt(asgi, interface="asgi", name="asgi")
+    if interface == "wsgi":
+        return adapt(wsgi, interface="wsgi", name="wsgi")
+    if interface == "CGI program":
+        return ProgramApplication(program)
+    if interface == "FastCGI program":
+        return FastCGIApplication(f"fastcgi://127.0.0.1:{upstreams['fastcgi']}")
+    return ScgiApplication(f"scgi://127.0.0.1:{upstreams['scgi']}")
 
 
 class ByHost:
@@ -123,8 +136,8 @@ class ByHost:
 
     name = "by host"
 
-    def __init__(self) -> None:
-        self.applications = {f"{name}.example": make() for name, make in INTERFACES.items()}
+    def __init__(self, upstreams: Mapping[str, int], program: Path) -> None:
+        self.applications = {host_of(name): make(name, upstreams, program) for name in INTERFACES}
 
     def start_master(self) -> None:
         for application in self.applications.values():

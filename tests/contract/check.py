@@ -7,6 +7,7 @@ import logging
 from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 
+from tests.contract.applications import host_of
 from tests.contract.cases import CASES, Case
 from tests.contract.ways import Serving, Way
 from tests.contract.wire import Answer
@@ -14,6 +15,8 @@ from tests.contract.wire import Answer
 __all__ = ["Contract", "asked"]
 
 # About the connection, or the server that answers: not the application's.
+ALL_PROGRAMS = frozenset({"HTTP/1.1", "FastCGI", "SCGI", "CGI"})
+"""The ways by which a program is started for each request of the contract."""
 NOT_THE_APPLICATIONS = frozenset({"connection", "keep-alive", "transfer-encoding", "date", "server", "via"})
 
 
@@ -41,7 +44,7 @@ class Contract:
     def check(self, name: str, way: Way, interface: str, *, leave_out: Container[str] = ()) -> None:
         """Fail with all cases that are answered otherwise."""
         cases = [case for case in asked(name, interface) if case.name not in leave_out]
-        with ThreadPoolExecutor(way.at_once) as pool:
+        with ThreadPoolExecutor(4 if interface == "CGI program" else way.at_once) as pool:
             logging.getLogger("pierhead").addHandler(complaints := _Complaints())
             try:
                 found = pool.map(lambda case: self._differences(case, way, interface), cases)
@@ -65,13 +68,16 @@ class Contract:
 
 
 def asked(name: str, interface: str) -> list[Case]:
-    """Return the cases for a way: all, but by real CGI, a process each, all for one interface only."""
-    return CASES if name != "Apache `mod_cgid`" or interface == "native" else CASES[::4]
+    """Return the cases for a way: all, or some of them where each would start a process, or even two."""
+    by_processes = name == "Apache `mod_cgid`"
+    if (by_processes and interface != "native") or (interface == "CGI program" and name not in ALL_PROGRAMS):
+        return CASES[::4]
+    return CASES
 
 
 def addressed(case: Case, interface: str) -> Case:
     """Return the case for the application behind an interface."""
-    return dataclasses.replace(case, ask=dataclasses.replace(case.ask, host=f"{interface}.example"))
+    return dataclasses.replace(case, ask=dataclasses.replace(case.ask, host=host_of(interface)))
 
 
 def compared(expected: Answer, answer: Answer) -> list[str]:

@@ -64,8 +64,10 @@ def main() -> None:
             for name, way in serving.ways().items():
                 _check(contract, name, way)
             for name, server in SERVERS.items():
-                upstream = serving.ports.get(server.protocol, 0)
-                with open_folder() as place, running(server, place, upstream) as port:
+                with (
+                    open_folder() as place,
+                    running(server, place, serving.ports, serving.upstreams) as port,
+                ):
                     _check(contract, name, http_way(port, at_once=4 if server.protocol == "cgi" else 1))
         finally:
             serving.close()

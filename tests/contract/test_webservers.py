@@ -24,8 +24,8 @@ def webserver(request: pytest.FixtureRequest, contract: Contract) -> Iterator[tu
     server = SERVERS[name]
     if reason := unavailable(server):
         pytest.skip(reason)
-    port = contract.serving.ports.get(server.protocol, 0)
-    with open_folder() as folder, running(server, folder, port) as listening:
+    serving = contract.serving
+    with open_folder() as folder, running(server, folder, serving.ports, serving.upstreams) as listening:
         # By CGI each request starts a process: those may share the processors.
         yield name, http_way(listening, at_once=4 if server.protocol == "cgi" else 1)
 

@@ -14,12 +14,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from pierhead.config import Settings
+from pierhead.interfaces.native import NativeApplication
 from pierhead.supervisor.listeners import bind
 from pierhead.transports.gateway import CgiConnection
 from pierhead.transports.server import Server
 from pierhead.transports.stdio import StreamTransport
 from tests.certificates import make_certificate
-from tests.contract.applications import ByHost
+from tests.contract.applications import ByHost, native
+from tests.contract.program import write_program
 from tests.contract.wire import (
     Answer,
     Ask,
@@ -67,10 +69,14 @@ class Serving:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._application = ByHost()
+        self._upstream = Server(NativeApplication(native()), Settings())
+        self.upstreams: dict[str, int] = {}
+        """The ports of the programs that are asked by FastCGI and SCGI."""
+        self.ports: dict[str, int] = {}
+        self._call(self._start_upstream())
+        self._application = ByHost(self.upstreams, write_program(folder / "program"))
         self._application.start_master()
         self._server = Server(self._application, self._settings)
-        self.ports: dict[str, int] = {}
         self._call(self._start())
 
     def close(self) -> None:
@@ -98,18 +104,18 @@ class Serving:
     async def _start(self) -> None:
         await self._server.start()
         for protocol in ("http", "https", "fastcgi", "scgi"):
-            await self._listen(f"{protocol}://127.0.0.1:0")
-        await self._listen(f"http://unix:{self._unix}")
+            self.ports[protocol] = await _listen(self._server, f"{protocol}://127.0.0.1:0")
+        await _listen(self._server, f"http://unix:{self._unix}")
 
-    async def _listen(self, url: str) -> None:
-        bound = bind(url, 100)
-        if not bound.url.path:
-            self.ports[bound.url.protocol] = bound.getsockname()[1]
-        await self._server.listen(bound, url)
+    async def _start_upstream(self) -> None:
+        await self._upstream.start()
+        for protocol in ("fastcgi", "scgi"):
+            self.upstreams[protocol] = await _listen(self._upstream, f"{protocol}://127.0.0.1:0")
 
     async def _stop(self) -> None:
-        await self._server.drain(5.0)
-        await self._server.close()
+        for server in (self._server, self._upstream):
+            await server.drain(5.0)
+            await server.close()
 
     def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(TIMEOUT_S)
@@ -164,6 +170,14 @@ class Serving:
             answer = file.read()
         sender.join()
         return answer
+
+
+async def _listen(server: Server, url: str) -> int:
+    """Have a server listen; returns the port, 0 where there is none."""
+    bound = bind(url, 100)
+    port: int = 0 if bound.url.path else bound.getsockname()[1]
+    await server.listen(bound, url)
+    return port
 
 
 def _closing(ask: Ask) -> Ask:

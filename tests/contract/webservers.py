@@ -12,9 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.contract.program import write_program
 
 __all__ = ["DIFFERENCES", "SERVERS", "WebServer", "open_folder", "running", "unavailable", "validated"]
 
@@ -30,10 +32,11 @@ LIBRARIES = ("h11", "wsproto", "multipart")
 SCRIPT = """\
 #!{python}
 import sys
+from pathlib import Path
 sys.path[:0] = [{folder!r}]
 from pierhead import Server
 from tests.contract.applications import ByHost
-raise SystemExit(Server(ByHost(), loop="asyncio").run())
+raise SystemExit(Server(ByHost({upstreams!r}, Path({program!r})), loop="asyncio").run())
 """
 
 
@@ -76,7 +79,7 @@ def open_folder() -> Iterator[Path]:
 
 def validated(server: WebServer, folder: Path) -> subprocess.CompletedProcess[str]:
     """Have the program check the file."""
-    path = _copy(server, folder, free_port(), free_port())
+    path = _copy(server, folder, free_port(), free_port(), {})
     command = _command(server, path, validate=True)
     return subprocess.run(
         command, env=_environment(folder), cwd=path, text=True, capture_output=True, check=False, timeout=30
@@ -84,10 +87,12 @@ def validated(server: WebServer, folder: Path) -> subprocess.CompletedProcess[st
 
 
 @contextlib.contextmanager
-def running(server: WebServer, folder: Path, application_port: int) -> Iterator[int]:
-    """Run a web server in front of the application; yields its port."""
+def running(
+    server: WebServer, folder: Path, ports: Mapping[str, int], upstreams: Mapping[str, int]
+) -> Iterator[int]:
+    """Run a web server in front of the application, at `ports` by protocol; yields its port."""
     port = free_port()
-    path = _copy(server, folder, port, application_port)
+    path = _copy(server, folder, port, ports.get(server.protocol, 0), upstreams)
     log = folder / "log"
     with log.open("wb") as output:
         command = _command(server, path, validate=False)
@@ -132,7 +137,9 @@ def edited(text: str, changes: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _copy(server: WebServer, folder: Path, port: int, application_port: int) -> Path:
+def _copy(
+    server: WebServer, folder: Path, port: int, application_port: int, upstreams: Mapping[str, int]
+) -> Path:
     """Copy the folder of the web server and change the marked lines."""
     path = folder / server.program
     shutil.copytree(ROOT / "proxy" / server.program, path)
@@ -149,7 +156,7 @@ def _copy(server: WebServer, folder: Path, port: int, application_port: int) -> 
         modules = next((one for one in MODULES if Path(one).is_dir()), MODULES[0])
         changes = {"Listen": f"Listen 127.0.0.1:{port}{user}", "Define MODULES": f"Define MODULES {modules}"}
         if server.protocol == "cgi":
-            changes["Define SCRIPT"] = f"Define SCRIPT {_script(folder)}"
+            changes["Define SCRIPT"] = f"Define SCRIPT {_script(folder, upstreams)}"
         else:
             lines = (path / server.file).read_text().splitlines()
             (line,) = (line for line in lines if line.startswith("ProxyPass"))
@@ -159,7 +166,7 @@ def _copy(server: WebServer, folder: Path, port: int, application_port: int) -> 
     return path
 
 
-def _script(folder: Path) -> Path:
+def _script(folder: Path, upstreams: Mapping[str, int]) -> Path:
     """Write the script, with all it needs beside it: httpd runs it as a user who sees nothing of ours."""
     python = _python()
     assert python is not None
@@ -176,7 +183,9 @@ def _script(folder: Path) -> Path:
             shutil.copy(origin, folder)
     subprocess.run([python, "-m", "compileall", "-q", str(folder)], check=True, timeout=60)
     script = folder / "app.cgi"
-    script.write_text(SCRIPT.format(python=python, folder=str(folder)))
+    program = write_program(folder / "program", python, folder)
+    told = {"python": python, "folder": str(folder), "upstreams": dict(upstreams), "program": str(program)}
+    script.write_text(SCRIPT.format(**told))
     script.chmod(0o755)
     return script
 

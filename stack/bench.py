@@ -1,4 +1,4 @@
-"""Load tests: `./kit bench`, for a stack that runs or is started for it; `./kit peers`, which needs none."""
+"""Load tests: `./kit bench`, for a stack that runs or is started for it; `peers`, `faults`, without one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stack.faults import cause
 from stack.state import State
 from stack.status import status
 
-__all__ = ["bench", "compare", "peers"]
+__all__ = ["bench", "compare", "faults", "peers"]
 
 
 def bench(state: State, argv: Sequence[str]) -> int:
@@ -44,6 +44,11 @@ def bench(state: State, argv: Sequence[str]) -> int:
 def peers(argv: Sequence[str]) -> int:
     """Run loadtest.peers; returns its exit code. Raises KitError."""
     return int(importlib.import_module("loadtest.peers.main").main(argv))
+
+
+def faults(argv: Sequence[str]) -> int:
+    """Run loadtest.survival; returns its exit code. Raises KitError."""
+    return int(importlib.import_module("loadtest.survival.main").main(argv))
 
 
 def compare(argv: Sequence[str]) -> int:

@@ -43,15 +43,16 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bench": ("stack", "load", "report"),
     "peers": ("peers",),
     "matrix": ("stack",),
+    "faults": ("peers",),
     "test": ("test",),
     "lock": ("lock",),
 }
 # Command -> lock files that it can do without: where they cannot be installed, that is said.
-OPTIONAL: dict[str, tuple[str, ...]] = {"peers": ("peers-source",)}
+OPTIONAL: dict[str, tuple[str, ...]] = {"peers": ("peers-source",), "faults": ("peers-source",)}
 # Lock file -> the package in it that has no wheel; all that its building needs is in a lock before it.
 FROM_SOURCE = {"peers-source": "socketify"}
-# Commands with an environment of their own, one for each version of Python.
-APART = ("peers",)
+# Commands with an environment apart, one for each version of Python → its name.
+APART = {"peers": "peers", "faults": "peers"}
 PACKAGE = re.compile(
     r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)|Processing .*?([\w.]+)-[^-/]*-[^/]*\.whl"
 )
@@ -88,7 +89,9 @@ def place(command: str) -> Path:
     """Return the folder of the environment that a command runs in."""
     venv = Path(os.environ.get("KIT_VENV") or ROOT / ".venv").absolute()
     if command in APART:
-        return venv.with_name(f"{venv.name}-{command}-{sys.version_info.major}.{sys.version_info.minor}")
+        return venv.with_name(
+            f"{venv.name}-{APART[command]}-{sys.version_info.major}.{sys.version_info.minor}"
+        )
     return venv
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stack import commands, database, ports
-from stack.bench import bench, compare, peers
+from stack.bench import bench, compare, faults, peers
 from stack.checks import test
 from stack.errors import KitError
 from stack.locks import lock
@@ -32,6 +32,8 @@ PASSED_ON: dict[str, tuple[str, str, Callable[[State, Sequence[str]], int]]] = {
     "bench": ("[OPTIONS]", "measure the stack (starts it if it is not up); see ./kit bench --help", bench),
     "peers": ("[OPTIONS]", "measure the server against others, on one core; see ./kit peers --help",
               lambda _state, argv: peers(argv)),
+    "faults": ("[OPTIONS]", "do faults to the server and to others; see ./kit faults --help",
+               lambda _state, argv: faults(argv)),
     "compare": ("BEFORE.json AFTER.json", "compare two reports of ./kit bench; fail if one is worse",
                 lambda _state, argv: compare(argv)),
     "matrix": ("[OPTIONS]", "find out what an application sees behind each proxy; see ./kit matrix --help",
@@ -54,7 +56,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         if argv and argv[0] in PASSED_ON:
             usage, about, function = PASSED_ON[argv[0]]
-            if argv[0] not in ("bench", "compare", "peers", "matrix") and argv[1:2] in (["-h"], ["--help"]):
+            told_by_itself = ("bench", "compare", "faults", "matrix", "peers")
+            if argv[0] not in told_by_itself and argv[1:2] in (["-h"], ["--help"]):
                 print(f"usage: ./kit {argv[0]} {usage}\n\n{about}")
                 return 0
             return function(State(), argv[1:])

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -132,3 +133,19 @@ def test_a_worker_that_hangs_before_it_is_ready_is_killed_and_tried_again(tmp_pa
         (tmp_path / "hang").unlink()
         server.wait_for_log("next try in 1 s")
         eventually(lambda: len(server.workers()) == 2, "a replacement")
+
+
+def test_a_machine_that_was_paused_is_no_reason_to_kill_anybody(tmp_path: Path) -> None:
+    with Pierhead(tmp_path, *SOON) as server:
+        workers = server.workers()
+        everybody = [*server.note_processes(), server.process.pid]
+        for pid in everybody:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(3.5)  # the fault: nobody runs, while the monotonic clock does
+        for pid in everybody:
+            os.kill(pid, signal.SIGCONT)
+        with Load(server).running() as load:
+            load.more(200)
+        assert load.failed == []
+        assert server.workers() == workers
+        assert "killing it" not in server.log

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.supervisor.harness import APP, Load, Pierhead, alive, eventually
 
-SECONDS = float(os.environ.get("PIERHEAD_TEST_RELOAD_SECONDS", "5"))
-RELOADS = int(os.environ.get("PIERHEAD_TEST_RELOADS", "8"))
+SECONDS = float(os.environ.get("PIERHEAD_TEST_RELOAD_SECONDS", "3"))
+RELOADS = int(os.environ.get("PIERHEAD_TEST_RELOADS", "5"))
 """Short by default; the whole of it is PIERHEAD_TEST_RELOAD_SECONDS=60 PIERHEAD_TEST_RELOADS=50."""
 
 SLOW = (

@@ -188,7 +188,11 @@ class Exchange:
         connection = self._connection
         codec = connection.codec
         body = response.body
-        if isinstance(body, FileBody) and (body.length <= _FILE_PIECE_BYTES or self.head.method == "HEAD"):
+        if (
+            body.__class__ is not bytes
+            and isinstance(body, FileBody)
+            and (body.length <= _FILE_PIECE_BYTES or self.head.method == "HEAD")
+        ):
             body = await asyncio.to_thread(_read_file, body)
         if isinstance(body, bytes) and not more:
             self._send_whole(response, body)

@@ -36,6 +36,8 @@ class HttpCall:
     # Class attributes: what most requests leave at its default is then not set for each of them.
     _sent = _NOTHING
     _status = 0
+    _fields: RawHeaders
+    _trailers: RawHeaders | None = None
     _length: bytes | None = None  # the Content-Length
     _announced = False  # whether trailers are
     _pieces: AsyncIterator[bytes] | None = None
@@ -46,8 +48,6 @@ class HttpCall:
     def __init__(self, request: Request, channel: ResponseChannel) -> None:
         self._request = request
         self._channel = channel
-        self._fields: RawHeaders = []
-        self._trailers: RawHeaders = []
 
     # What the application calls
 
@@ -114,7 +114,7 @@ class HttpCall:
         elif kind == "http.response.pathsend" and sent == _START:
             await self._file(message["path"])
         elif kind == "http.response.trailers" and sent == _WHOLE_BODY:
-            self._trailers += checked_fields(message.get("headers", ()))
+            self._trailers = (self._trailers or []) + checked_fields(message.get("headers", ()))
             if not message.get("more_trailers", False):
                 self._sent = _ALL
                 await self._channel.end(self._trailers)

@@ -39,7 +39,7 @@ def http_scope(request: Request, state: dict[str, Any]) -> Scope:
     """Return the scope of an HTTP request; `state` is what the lifespan keeps, copied for the request."""
     root_path = request.root_path
     raw_path = root_path + request.raw_path
-    client, server = request.client, request.server
+    target, client, server = request.target, request.client, request.server
     scope: Scope = {
         "type": "http",
         "asgi": _HTTP_VERSIONS.copy(),
@@ -48,7 +48,7 @@ def http_scope(request: Request, state: dict[str, Any]) -> Scope:
         "scheme": request.scheme,
         "path": unquote(raw_path) if "%" in raw_path else raw_path,
         "raw_path": raw_path.encode("latin-1"),
-        "query_string": request.target.partition("?")[2].encode("latin-1"),
+        "query_string": target.partition("?")[2].encode("latin-1") if "?" in target else b"",
         "root_path": unquote(root_path) if "%" in root_path else root_path,
         "headers": [(name.lower(), value) for name, value in request.headers.raw],
         "client": client if client is not None and client.port is not None else _client(client),

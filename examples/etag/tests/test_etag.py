@@ -209,6 +209,7 @@ def test_what_get_shows_can_be_put_back(client: Client, user: ClientResponse) ->
 
 def test_a_database_that_is_down_is_503(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/nothing")
+    monkeypatch.setattr(module, "POOL_TIMEOUT_S", 0.2)
     with Client(module.app) as client:
         response = client.get("/user/1")
         problem(response, 503)

@@ -251,6 +251,7 @@ def test_without_a_database_streams_wait_and_notifications_are_503(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/nothing")
+    monkeypatch.setattr(module, "POOL_TIMEOUT_S", 0.2)
     module.KEEP_ALIVE_S = 0.02
     with Client(module.app) as client, following(client) as events:
         assert events.next().comment  # and not an error, which would have an EventSource give up

@@ -250,6 +250,7 @@ def test_without_a_database_there_is_the_echo_and_no_chat(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/nothing")
+    monkeypatch.setattr(module, "POOL_TIMEOUT_S", 0.2)
     with Client(module.app) as client:
         assert rejected(client, "/chat/harbour?name=ada").status == 503
         with client.websocket("/echo") as socket:

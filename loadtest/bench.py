@@ -42,7 +42,7 @@ def main(
     """Run the benchmark.
 
     `argv` are the words after `./kit bench`; `status` is what `./kit status --json` prints (role -> url, pid,
-    `argv` are the words after `./kit bench`; `status` is what `./kit status --json` prints (role -> url,
+    version); `disturb` makes a fault happen to the stack; `environment` is its application's, for the same
     application on other servers. Returns 0 (all is valid and passed), 1 (a target is dead or wrong, a result
     has errors, or a fault was not stood), 2 (bad arguments) or 130 (interrupted; what was measured is
     reported).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sys
 from pathlib import Path
@@ -134,6 +135,7 @@ def test_locust_keeps_a_rate_and_counts_from_when_a_request_was_due(stack: FakeS
     assert 10 <= sample.requests_per_s <= 30
     assert sum(sample.counts.values()) == sample.requests == sum(entry[1] for entry in sample.series)
     assert sum(count for _, count in sample.histogram) == sample.requests
+    assert sample.hdr.startswith("HIST") == (importlib.util.find_spec("hdrh") is not None)
     stack.pause_s = 0.2  # 5 requests a second from each user are possible, and 10 are due
     slow = run_locust([EXAMPLE], stack.url + "/simple", duration_s=2, users=2, rate=20)
     assert slow.p99_ms > 400, slow.p99_ms  # a request took 200 ms, and waited for those before it

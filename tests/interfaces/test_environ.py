@@ -34,6 +34,7 @@ def test_the_server_is_the_one_the_client_asked_for(
 def test_without_a_host_field_it_is_the_address() -> None:
     found = variables(server=Address("10.0.0.1", 8080), http_version="1.0")
     assert (found["SERVER_NAME"], found["SERVER_PROTOCOL"]) == ("10.0.0.1", "HTTP/1.0")
+    assert "HTTP_HOST" not in found
 
 
 def test_https() -> None:

@@ -35,17 +35,31 @@ def meta_variables(request: Request, content_length: int | None) -> dict[str, st
     A field whose name has an underscore is left out: it would pass for the one with a hyphen, which a proxy
     may have set or removed.
     """
-    root_path, raw_path = request.root_path, request.raw_path
+    root_path, raw_path, target = request.root_path, request.raw_path, request.target
     client, server = request.client, request.server
-    host = request.host
-    target = root_path + raw_path
-    query = request.query_string
-    found = {
+    query = target.partition("?")[2] if "?" in target else ""
+    uri = root_path + raw_path
+    found: dict[str, str] = {}
+    for name, value in request.headers.raw:
+        variable = _known.get(name)
+        if variable is None:
+            variable = _learn(name)
+        if variable:
+            text = value.decode("latin-1")
+            if variable in found:
+                text = f"{found[variable]}{'; ' if variable == 'HTTP_COOKIE' else ', '}{text}"
+            found[variable] = text
+    host = found.get("HTTP_HOST")
+    if not target.startswith("/") and target != "*":  # the target's host counts (RFC 9112, 3.2.2)
+        host = found["HTTP_HOST"] = request.host
+    elif host is None:
+        host = request.host
+    found |= {
         "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": _decoded(root_path),
+        "SCRIPT_NAME": _decoded(root_path) if root_path else "",
         "PATH_INFO": _decoded(raw_path),
         "QUERY_STRING": query,
-        "REQUEST_URI": f"{target}?{query}" if query else target,
+        "REQUEST_URI": f"{uri}?{query}" if query else uri,
         "SERVER_NAME": _name(host) or (server.host if server is not None and server.port else "localhost"),
         "SERVER_PORT": str((server and server.port) or (443 if request.scheme == "https" else 80)),
         "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
@@ -58,18 +72,6 @@ def meta_variables(request: Request, content_length: int | None) -> dict[str, st
             found["REMOTE_PORT"] = str(client.port)
     if request.scheme == "https":
         found["HTTPS"] = "on"
-    for name, value in request.headers.raw:
-        variable = _known.get(name)
-        if variable is None:
-            variable = _learn(name)
-        if not variable:
-            continue
-        text = value.decode("latin-1")
-        if variable in found:
-            text = f"{found[variable]}{'; ' if variable == 'HTTP_COOKIE' else ', '}{text}"
-        found[variable] = text
-    if not request.target.startswith("/") and host:  # the target's host counts (RFC 9112, 3.2.2)
-        found["HTTP_HOST"] = host
     if content_length is not None:
         found["CONTENT_LENGTH"] = str(content_length)
     return found

@@ -25,6 +25,15 @@ Environ = dict[str, Any]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 WSGIApp = Callable[[Environ, Callable[..., Callable[[bytes], None]]], Iterable[bytes]]
 
+_CONSTANT: Environ = {
+    "wsgi.version": (1, 0),
+    "wsgi.input_terminated": True,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+    "wsgi.file_wrapper": FileWrapper,
+}
+
 _T = TypeVar("_T")
 _BODILESS = frozenset({204, 304})
 _known: dict[str, bytes] = {}  # field name -> its bytes
@@ -98,18 +107,11 @@ class WSGICall:
     # Inside
 
     def _environ(self) -> Environ:
-        environ: Environ = {
-            **meta_variables(self._request, self._length),
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": self._request.scheme,
-            "wsgi.input": self._body,
-            "wsgi.input_terminated": True,
-            "wsgi.errors": ErrorStream(self._request),
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": True,
-            "wsgi.run_once": False,
-            "wsgi.file_wrapper": FileWrapper,
-        }
+        environ: Environ = meta_variables(self._request, self._length)
+        environ |= _CONSTANT
+        environ["wsgi.url_scheme"] = self._request.scheme
+        environ["wsgi.input"] = self._body
+        environ["wsgi.errors"] = ErrorStream(self._request)
         return environ
 
     def _take(self, result: Iterable[bytes]) -> Response | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,14 @@ def make(interface: str, upstreams: Mapping[str, int], program: Path) -> Applica
     return ScgiApplication(f"scgi://127.0.0.1:{upstreams['scgi']}")
 
 
+async def _events(file: Path) -> AsyncIterator[bytes]:
+    """Yield one event, and another one once there is a file."""
+    yield b"data: first\n\n"
+    while not file.exists():  # noqa: ASYNC110 - it may be made by another process
+        await asyncio.sleep(0.02)
+    yield b"data: last\n\n"
+
+
 class ByHost:
     """Passes a request on to the application that its host is called after, as in asgi.example."""
 
@@ -156,6 +165,8 @@ class ByHost:
             await application.stop()
 
     async def respond(self, request: Request) -> Response | None:
+        if request.path == "/events":
+            return Response.stream(_events(Path(request.query["until"])), content_type="text/event-stream")
         application = self.applications.get(request.host.partition(":")[0])
         if application is None:
             return Response.text("ready")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +37,25 @@ def webserver(request: pytest.FixtureRequest, contract: Contract) -> Iterator[tu
 def test_the_answers_are_the_same(contract: Contract, webserver: tuple[str, Way], interface: str) -> None:
     name, way = webserver
     contract.check(name, way, interface, leave_out=DIFFERENCES.get(name, {}))
+
+
+def test_events_pass_at_once(webserver: tuple[str, Way]) -> None:
+    with tempfile.TemporaryDirectory(prefix="pierhead-events-") as folder:
+        Path(folder).chmod(0o755)
+        file = Path(folder) / "last"
+        with socket.create_connection(("127.0.0.1", webserver[1].port), 30) as client:
+            request = f"GET /events?until={file} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            client.sendall(request.encode())
+            answer = bytearray()
+            while b"data: first\n\n" not in answer:
+                piece = client.recv(65536)
+                assert piece, "the response ended before its first event"
+                answer += piece
+            assert b"data: last" not in answer
+            file.touch()
+            while piece := client.recv(65536):
+                answer += piece
+    assert b"data: last\n\n" in answer
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -48,6 +48,8 @@ class Way:
     says: dict[str, bytes] = dataclasses.field(default_factory=dict)
     at_once: int = 1
     """How many requests to send at a time."""
+    port: int = 0
+    """Where it is by HTTP on TCP."""
 
 
 def http_way(port: int, at_once: int = 1) -> Way:
@@ -56,7 +58,7 @@ def http_way(port: int, at_once: int = 1) -> Way:
     def ask(ask: Ask) -> Answer:
         return http_answer(_exchange(_connect(port), http_request(_closing(ask))), ask.method)
 
-    return Way(ask, at_once=at_once)
+    return Way(ask, at_once=at_once, port=port)
 
 
 class Serving:

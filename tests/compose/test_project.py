@@ -23,8 +23,8 @@ pytestmark = [
 
 @pytest.fixture
 def project(tmp_path: Path, base: str) -> Iterator[Compose]:
-    """A new project from examples/database behind nginx, which nobody has started yet."""
-    folder = new("harbour", example="database", proxy="nginx", into=tmp_path)
+    """A new project from examples/hexagonal behind nginx, which nobody has started yet."""
+    folder = new("harbour", example="hexagonal", proxy="nginx", into=tmp_path)
     compose = Compose(folder=folder, settings={"PIERHEAD_IMAGE": base})
     compose.settings = {**compose.settings, "PORT": str(compose.ports["nginx"])}
     yield compose
@@ -36,7 +36,7 @@ def project(tmp_path: Path, base: str) -> Iterator[Compose]:
 def test_a_project_comes_up_behind_its_proxy_and_passes_its_own_tests(project: Compose) -> None:
     project("up", "--wait", "--build")
     answer = request(project.url("nginx"))
-    assert (answer.status, answer.data["example"]) == (200, "database")
+    assert (answer.status, answer.data["example"]) == (200, "hexagonal")
     assert answer.headers["Server"] == "nginx"
     services = set(project("ps", "--all", "--format", "{{.Service}}").split())
     assert services == {"app", "nginx", "db", "migrate", "secrets"}
@@ -45,12 +45,12 @@ def test_a_project_comes_up_behind_its_proxy_and_passes_its_own_tests(project: C
 
     tests = Compose(f"{project.project}-tests", folder=project.folder, settings=project.settings)
     tests.options = ("--file", "docker-compose.test.yml")
-    products = project.sql("SELECT count(*) FROM database.products")
+    products = project.sql("SELECT count(*) FROM hexagonal.products")
     try:
         told = tests("run", "--rm", "--build", "test", check=False)
         assert " passed" in told, told
         assert not any(word in told for word in (" failed", " error", "skipped")), told
-        assert project.sql("SELECT count(*) FROM database.products") == products, (
+        assert project.sql("SELECT count(*) FROM hexagonal.products") == products, (
             "tests have their own database"
         )
     finally:

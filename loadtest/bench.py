@@ -19,6 +19,7 @@ from typing import Any
 
 from loadtest import machine, provenance, results, text, tools
 from loadtest.faults import FAULTS, Disturb, run_faults
+from loadtest.interrupt import interruptible
 from loadtest.measuring import RATE, WARM_UP_S, Measuring, now
 from loadtest.others import NAMES, serving
 from loadtest.provenance import ROOT
@@ -178,12 +179,13 @@ def run(
         measuring = Measuring(options, scenarios, targets, processes(status), record)
         measuring.announce()
         try:
-            measuring.warm_up()
-            measuring.rounds(document["runs"])
-            if options.sweep:
-                measuring.sweeps(document["sweeps"])
-            if options.faults and disturb is not None:
-                run_faults(measuring, options.faults, disturb, document["faults"])
+            with interruptible():
+                measuring.warm_up()
+                measuring.rounds(document["runs"])
+                if options.sweep:
+                    measuring.sweeps(document["sweeps"])
+                if options.faults and disturb is not None:
+                    run_faults(measuring, options.faults, disturb, document["faults"])
             document["complete"] = True
         except KeyboardInterrupt:
             print("\nInterrupted; this is what was measured:", flush=True)

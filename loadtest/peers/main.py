@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import machine, provenance, tools
+from loadtest.interrupt import interruptible
 from loadtest.peers import parts, results
 from loadtest.peers.catalogue import OURS, PEERS, Peer, PeerError, select
 from loadtest.peers.scenarios import SCENARIOS, Measurement, Plan, Scenario
@@ -167,7 +168,8 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         "measurements": [],
     }
     try:
-        measure(peers, scenarios, options.rounds, plan, document["measurements"])
+        with interruptible():
+            measure(peers, scenarios, options.rounds, plan, document["measurements"])
         document["complete"] = True
     except KeyboardInterrupt:
         print("\nInterrupted; this is what was measured:", flush=True)

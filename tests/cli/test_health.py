@@ -98,7 +98,7 @@ def test_no_http_answer_is_1(
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8080", "https://x/", "http://", "http://x:y/", "http://x/ä"])
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x/", "http://", "http://x:y/", "http://x/ä"])
 def test_what_is_no_url_is_wrong_usage(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["health", url]) == 2
     assert f"{url!r} is no URL to ask" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pierhead.cli import main
 from tests.certificates import make_certificate
 from tests.supervisor.harness import Pierhead, eventually
 
@@ -48,6 +49,7 @@ def test_a_server_with_workers_speaks_tls_and_takes_new_certificates(tmp_path: P
         old, answer = shown(port)
         assert old == certificate.read_text()
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert main(["health", f"https://127.0.0.1:{port}"]) == 0
         proxied = int(re.findall(r"https://127\.0\.0\.1:([0-9]+)", server.log)[1])
         assert shown(proxied, HEADER)[1].startswith(b"HTTP/1.1 200 OK\r\n")
         make_certificate(tmp_path, "a", "DNS:a.example")

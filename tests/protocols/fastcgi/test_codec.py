@@ -326,3 +326,34 @@ def test_what_is_refused_before_a_request_cannot_be_answered() -> None:
     connection = codec()
     connection.feed(b"GET / HTTP/1.1\r\n")
     assert connection.respond(400, [], b"no") == b""
+
+
+RECORDS = st.one_of(
+    st.sampled_from([begin(), begin(2), begin(1, 9), params(), params(CONTENT_LENGTH="5"), stdin()]),
+    st.sampled_from([GET, POST]),
+    st.sampled_from([render(RecordType.ABORT_REQUEST, 1), render(RecordType.GET_VALUES, 0, b"")]),
+    st.builds(
+        render,
+        st.sampled_from(RecordType),
+        st.integers(0, 3),
+        st.one_of(st.binary(max_size=12), st.just(b"hello")),
+    ),
+    st.binary(max_size=4),
+)
+
+
+@given(st.lists(RECORDS, max_size=8).map(b"".join), st.lists(st.integers(0, 400), max_size=4))
+def test_whatever_comes_in_whatever_pieces_has_one_meaning(data: bytes, cuts: list[int]) -> None:
+    whole, pieces = codec(), codec()
+    expected = whole.feed(data) + whole.feed_eof()
+    ends = [*sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    found: list[Event] = []
+    for start, end in zip([0, *ends], ends, strict=False):
+        found += pieces.feed(data[start:end])
+    found += pieces.feed_eof()
+    assert found == expected
+    assert pieces.take_output() == whole.take_output()
+    assert pieces.finished == whole.finished
+    for connection in (whole, pieces):
+        answer = connection.respond(200, [], b"hi")
+        assert bool(answer) == connection.begun

@@ -61,6 +61,13 @@ def test_another_version_is_refused_by_its_first_byte(data: bytes) -> None:
         RecordReader().feed(data)
 
 
+def test_records_before_what_is_none_are_read() -> None:
+    reader = RecordReader()
+    assert reader.feed(render(RecordType.STDIN, 1, b"x") + b"nonsense") == [Record(RecordType.STDIN, 1, b"x")]
+    with pytest.raises(FastCGIError, match="version"):
+        reader.feed(b"")
+
+
 def test_a_type_that_is_none_is_left_to_the_reader_of_records() -> None:
     assert RecordReader().feed(b"\x01\x63\x00\x00\x00\x00\x00\x00") == [Record(99, 0, b"")]
 

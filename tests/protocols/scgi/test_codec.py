@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pierhead.protocols.http1 import Data, End, Http1Limits, Refused, RequestHead
+from pierhead.protocols.http1 import Data, End, Event, Http1Limits, Refused, RequestHead
 from pierhead.protocols.scgi import ScgiCodec
 
 REST = {
@@ -140,3 +140,23 @@ def test_after_a_refusal_nothing_is_read() -> None:
     connection.feed(b"GET / HTTP/1.1\r\n")
     assert connection.feed(POST) == []
     assert connection.respond(400, [], b"").startswith(b"Status: 400 Bad Request\r\n")
+
+
+@given(st.integers(0, len(POST) - 1), st.integers(0, 255), st.lists(st.integers(0, len(POST)), max_size=4))
+def test_whatever_comes_in_whatever_pieces_has_one_meaning(place: int, byte: int, cuts: list[int]) -> None:
+    data = POST[:place] + bytes((byte,)) + POST[place + 1 :]
+    whole, pieces = codec(), codec()
+    expected = whole.feed(data) + whole.feed_eof()
+    ends = [*sorted(cuts), len(data)]
+    found = [
+        event for start, end in zip([0, *ends], ends, strict=False) for event in pieces.feed(data[start:end])
+    ]
+    found += pieces.feed_eof()
+
+    def bodies(events: list[Event]) -> bytes:
+        return b"".join(event.data for event in events if isinstance(event, Data))
+
+    assert bodies(found) == bodies(expected)
+    assert [one for one in found if not isinstance(one, Data)] == [
+        one for one in expected if not isinstance(one, Data)
+    ]

@@ -85,6 +85,8 @@ class FastCGICodec(GatewayCodec):
                 self._take(self._held.popleft(), events)
                 if self._state is State.BROKEN:
                     self._held.clear()
+                    return
+            self._reader.feed(b"")  # says whether what follows is no record
         except FastCGIError as error:
             raise RefusedError(400, str(error)) from error
 

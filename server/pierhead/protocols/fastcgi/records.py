@@ -147,12 +147,16 @@ class RecordReader:
     def feed(self, data: bytes) -> list[Record]:
         """Return the records that `data` completes; raises FastCGIError for another version than 1.
 
-        After an error there is no way to find the next record: the connection cannot be read on.
+        Records before the fault are returned first, and the next call raises. After that there is no way to
+        find the next record: the connection cannot be read on.
         """
         self._buffer += data
-        buffer, records, start = self._buffer, [], 0
+        buffer, start = self._buffer, 0
+        records: list[Record] = []
         while buffer[start : start + 1]:
             if buffer[start] != _VERSION:
+                if records:
+                    break
                 raise FastCGIError(f"a record has version {buffer[start]} instead of {_VERSION}")
             if len(buffer) - start < _HEADER.size:
                 break

@@ -192,12 +192,17 @@ class Server:
             if isinstance(listener, Acceptor):
                 # Where the server restarts, the next generation takes what is queued.
                 listener.close(take_all=going_away)
-                await listener.settle()
             else:
                 listener.close()
+        self._now()
+        known = set(self._connections)
+        for connection in known:
+            connection.wind_down(self.close_code)
+        # What was accepted before becomes a connection only now, or once its TLS handshake is done.
+        await asyncio.gather(*(one.settle() for one in self._listeners if isinstance(one, Acceptor)))
         self._listeners.clear()
         self._now()
-        for connection in list(self._connections):
+        for connection in self._connections - known:
             connection.wind_down(self.close_code)
         try:
             async with asyncio.timeout(grace_s):

@@ -65,7 +65,8 @@ def add_application(parser: Parser, *, optional: bool) -> None:
         "app",
         nargs="?" if optional else None,
         metavar="module:app",
-        help="the application: module:attribute or path/file.py:attribute",
+        help="the application: module:attribute or path/file.py:attribute (an App, ASGI or WSGI), "
+        "program:path, fastcgi://host:port, scgi://host:port, or a .toml file of several",
     )
 
 

@@ -65,15 +65,15 @@ def settings(folder: Path, *names: str, **others: Any) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: App, settings: Settings, url: str = "https://127.0.0.1:0") -> AsyncIterator[int]:
-    """Serve and yield the port."""
+async def serving(app: App, settings: Settings, cut: int | None = None) -> AsyncIterator[int]:
+    """Serve and yield the port; then `cut` connections must have to be cut off."""
     server = Server(NativeApplication(app), settings)
     listening = socket.create_server(("127.0.0.1", 0))
     port: int = listening.getsockname()[1]
     try:
-        await server.serve([listening], [url])
+        await server.serve([listening], ["https://127.0.0.1:0"])
         yield port
-        await server.drain(5.0)
+        assert await server.drain(15.0) == (cut or 0) or cut is None
     finally:
         await server.close()
 
@@ -207,6 +207,17 @@ async def test_a_client_that_ends_its_side_gets_no_warning_logged(
             await writer.wait_closed()
             assert b"HTTP/1.1 200" not in await reader.read()
     assert caplog.text == ""
+
+
+async def test_a_client_that_does_not_answer_the_end_does_not_hold_a_drain_up(app: App, folder: Path) -> None:
+    async with serving(app, settings(folder, "a"), cut=0) as port:
+        loop = asyncio.get_running_loop()
+        raw = socket.create_connection(("127.0.0.1", port))
+        idle = await loop.run_in_executor(None, client().wrap_socket, raw)
+        idle.sendall(http_request(Ask()))
+        assert await loop.run_in_executor(None, idle.recv, 12) == b"HTTP/1.1 200"
+        # and reads no more
+    idle.close()
 
 
 async def test_certificates_that_change_are_used_from_the_next_handshake_on(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import math
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _PROTOCOLS = ["http/1.1"]
 
 _LOOK_S = 2.0
+_CLOSE_TIMEOUT_S = 3.0
 
 _Signature = tuple[tuple[int, int, int], ...]
 
@@ -182,6 +184,7 @@ class TlsConnection(HttpConnection):
     def __init__(self, server: Server, certificates: Certificates) -> None:
         super().__init__(server)
         self._certificates = certificates
+        self._closing_at = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take note of the peer."""
@@ -193,6 +196,17 @@ class TlsConnection(HttpConnection):
         """Take the end of what the client sends; in `asyncio` it ends the other direction with it."""
         super().eof_received()
         return False
+
+    def tick(self, now: float) -> None:
+        """Act on deadlines; one of them is for the client to answer the end of TLS, as many never do."""
+        super().tick(now)
+        if not self.transport.is_closing() or self.transport.get_write_buffer_size():
+            self._closing_at = math.inf
+        elif self._closing_at == math.inf:
+            self._closing_at = now + _CLOSE_TIMEOUT_S
+        elif now >= self._closing_at:
+            self._closing_at = math.inf
+            self.transport.abort()
 
     def _facts(self, connection: ssl.SSLObject) -> TLSInfo:
         cipher = connection.cipher()

@@ -10,6 +10,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.supervisor.harness import APP, Load, Pierhead, alive, eventually
 
 SECONDS = float(os.environ.get("PIERHEAD_TEST_RELOAD_SECONDS", "3"))
@@ -92,6 +94,7 @@ def resident_kib(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4
 
 
+@pytest.mark.timeout(60 + SECONDS + 10 * RELOADS)
 def test_reloads_one_after_the_other_lose_nothing_and_leak_nothing(tmp_path: Path) -> None:
     with Pierhead(tmp_path) as server:
         master = server.process.pid

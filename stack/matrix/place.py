@@ -54,7 +54,7 @@ class Replica:
         """What it wrote since it was started."""
         return (self.folder / f"{self.name}.log").read_text(encoding="utf-8", errors="replace")
 
-    async def start(self, *, trusted: str) -> None:
+    async def start(self, *, trusted: str, keep_alive_s: float = 75.0) -> None:
         """Start, and wait until it is ready. Raises KitError."""
         environment = clean_environment() | {
             "PYTHONPATH": str(ROOT / "examples"),
@@ -62,6 +62,7 @@ class Replica:
             "PROBE_NOTES": str(self.folder),
             "SIMPLE_DB": str(self.folder / "simple.db"),
             "PIERHEAD_TRUSTED_PROXIES": trusted,
+            "PIERHEAD_KEEP_ALIVE_TIMEOUT_S": str(keep_alive_s),
         }
         # fmt: off
         argv = [
@@ -128,9 +129,9 @@ class Processes:
         """Stop a replica after its requests."""
         await self.replicas[number].end(at_once=False)
 
-    async def start(self, number: int) -> None:
+    async def start(self, number: int, *, keep_alive_s: float = 75.0) -> None:
         """Start a replica, and wait until it is ready."""
-        await self.replicas[number].start(trusted=self.trusted)
+        await self.replicas[number].start(trusted=self.trusted, keep_alive_s=keep_alive_s)
 
     def pause(self, number: int) -> None:
         """Freeze a replica."""

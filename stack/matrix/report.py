@@ -33,7 +33,8 @@ instead, and why.
 
 The proxies wait 8 s for an answer here instead of 130 s; everything else is as shipped. The same checks run
 against the containers of `docker-compose.yml` (`tests/compose`), except those that end, freeze or reload
-processes, or need a folder that all replicas share: *local* in the list.
+processes, or need a folder that all replicas share: *local* in the list. The tests make every check with two
+replicas, and with one those that the number matters for; `./kit matrix` makes all of them with both.
 """
 
 

@@ -26,8 +26,8 @@ class Control(Protocol):
     async def drain(self, number: int) -> None:
         """Have a replica stop after its requests, and wait until it has."""
 
-    async def start(self, number: int) -> None:
-        """Start a replica again, and wait until it is ready."""
+    async def start(self, number: int, *, keep_alive_s: float = 75.0) -> None:
+        """Start a replica again, and wait until it is ready; it keeps idle connections for so long."""
 
     def pause(self, number: int) -> None:
         """Freeze a replica: it accepts connections and says nothing."""

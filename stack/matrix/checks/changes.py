@@ -19,7 +19,7 @@ GROUP = "Changes and failures"
 FAILURES = (OSError, AssertionError, h11.RemoteProtocolError, h11.LocalProtocolError, TimeoutError)
 CLIENTS = 3
 MAX_CUT = 2  # connections made in the very moment in which a proxy changes its listener, as Caddy does
-FROZEN_S = 25.0  # longer than the proxies wait here
+FROZEN_S = 14.0  # longer than the proxies wait here
 APPLIES_NOT = "does not apply"
 ALONE = {"direct": Differs(APPLIES_NOT, "without a proxy, a client knows one server")}
 NO_ANSWER = {"direct": Differs("no answer", "without a proxy, there is nobody to answer")}
@@ -290,6 +290,42 @@ async def stale_connection(target: Target) -> str:
             (await ask(connection, "/seen", (), method=method, body=body, host=target.host)).status
             for method, body in (("GET", None), ("POST", b"abc"))
         ]
+    return " ".join(map(str, found))
+
+
+@check(
+    GROUP,
+    "a client that is idle for longer than the application keeps connections: GET, then POST",
+    "200 200",
+    disrupts=True,
+    local=PROCESSES,
+    differs={
+        "direct": Differs("closed", "the server closes what was idle for too long; clients connect again")
+    },
+)
+async def longer_keep_alive(target: Target) -> str:
+    """Have the application close idle connections early: the proxy's promise to the client is another one."""
+    control = target.control_of()
+    try:
+        for number in range(target.replicas):
+            await control.kill(number)
+            await control.start(number, keep_alive_s=1)
+        await recovered(target)
+        async with target.connected() as connection:
+            await ask(connection, "/seen", (), method="GET", body=None, host=target.host)
+            await asyncio.sleep(2.5)
+            try:
+                found = [
+                    (await ask(connection, "/seen", (), method=method, body=body, host=target.host)).status
+                    for method, body in (("GET", None), ("POST", b"abc"))
+                ]
+            except FAILURES:
+                return "closed"
+    finally:
+        for number in range(target.replicas):
+            await control.kill(number)
+            await control.start(number)
+        await recovered(target)
     return " ".join(map(str, found))
 
 

@@ -62,7 +62,7 @@ def test_a_failing_cell_makes_the_exit_code(
 @pytest.mark.parametrize("number", [2, 15], ids=["Ctrl-C", "SIGTERM"])
 def test_interrupted_it_stops_every_process(kit: Kit, number: int) -> None:
     kit.start_in_foreground("matrix", "--proxy", "nginx", "--proxy", "caddy", "--check", "slow-head")
-    eventually(lambda: sum("nginx" in one for one in kit.left_over()) >= 2, "nginx runs")
+    eventually(lambda: any("Caddyfile" in one for one in kit.left_over()), "Caddy runs")
     kit.interrupt(number)
     assert kit.exit_code() == 130
     eventually(lambda: kit.left_over() == [], "no process is left")

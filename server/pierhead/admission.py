@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Sized
 from typing import TYPE_CHECKING, Any
 
 from pierhead.board import Cell, Row
@@ -29,16 +29,16 @@ _ITSELF = 0 if sys.version_info >= (3, 12) else 1
 class Admission:
     """Fulfils `pierhead.interfaces.base.Application` by another one, `max_in_flight` at a time.
 
-    `in_flight` returns how many requests are in progress, those in line among them; who counts them calls
-    `left` when one has ended.
+    Who keeps the requests in progress sets `in_flight`, and calls `left` when one has ended.
     """
 
-    def __init__(self, application: Application, settings: Settings, in_flight: Callable[[], int]) -> None:
+    def __init__(self, application: Application, settings: Settings) -> None:
         self.application = application
         self.refused = 0
         """How many got 503."""
         self._respond = application.respond
-        self._in_flight = in_flight
+        self.in_flight: Sized = ()
+        """The requests in progress, those in line among them: to be set to who keeps them."""
         self._most = (settings.max_in_flight or 1 << 62) + _ITSELF
         self._most_queued = settings.max_queued
         self._timeout_s = settings.queue_timeout_s
@@ -67,20 +67,20 @@ class Admission:
 
     def respond(self, request: Request) -> Coroutine[Any, Any, Response | None]:
         """Pass the request on, at once or when it is its turn, or answer 503."""
-        if self._in_flight() < self._most and not self._line:
+        if len(self.in_flight) < self._most and not self._line:
             return self._respond(request)
         return self._respond_later(request)
 
     async def converse(self, socket: WebSocket) -> None:
         """Pass the WebSocket on, at once or when it is its turn, or refuse it with 503."""
-        if (self._in_flight() < self._most and not self._line) or await self._wait():
+        if (len(self.in_flight) < self._most and not self._line) or await self._wait():
             await self.application.converse(socket)
         else:
             await socket.reject(_busy())
 
     def left(self) -> None:
         """Let who waits longest go on, now that one has ended."""
-        while self._line and self._in_flight() - len(self._line) < self._most - _ITSELF:
+        while self._line and len(self.in_flight) - len(self._line) < self._most - _ITSELF:
             first = self._line.popleft()
             if not first.done():
                 first.set_result(None)

@@ -153,11 +153,12 @@ async def serve_until(
     server: Server
     row = desk.row
     latest = Latest(application, row)
-    admission = Admission(latest, settings, lambda: server.in_flight)
+    admission = Admission(latest, settings)
     health = Health(admission, lambda: server.ready, settings.health_path, settings.ready_path)
     share = Share(row)
     server = Server(health, settings, forwarding=Forwarding(settings), record=access_log.record, share=share)
     pulse = Pulse(desk, [partial(report, server), admission.publish], share.meet)
+    admission.in_flight = server.in_flight
     server.task_ended = admission.left
     ours, for_metrics = sockets[: len(settings.listen)], sockets[len(settings.listen) :]
     monitor: Server | None = None

@@ -11,7 +11,7 @@ import socket as socket_module
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -125,9 +125,9 @@ class Server:
         return len(self._connections)
 
     @property
-    def in_flight(self) -> int:
-        """How many requests and WebSockets somebody works on, or waits for."""
-        return len(self._tasks)
+    def in_flight(self) -> Sized:
+        """The requests and WebSockets that somebody works on, or waits for."""
+        return self._tasks
 
     def requests_in_progress(self, most: int) -> list[Request]:
         """Return up to `most` of the requests that have no complete response yet."""

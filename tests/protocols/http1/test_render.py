@@ -229,3 +229,16 @@ def test_the_codec_renders_either_way() -> None:
 def test_a_body_comes_after_its_head() -> None:
     with pytest.raises(RuntimeError, match="start_response first"):
         Http1Codec(Http1Limits()).data(b"hello")
+
+
+def test_an_application_has_its_own_date_and_server_instead_of_the_servers() -> None:
+    stamp = b"Date: now\r\nServer: pierhead\r\n"
+    codec = Http1Codec(Http1Limits())
+    for fields, expected in (
+        ([(b"server", b"mine")], b"server: mine\r\nContent-Length: 1\r\nDate: now\r\n\r\na"),
+        ([(b"DATE", b"then")], b"DATE: then\r\nContent-Length: 1\r\nServer: pierhead\r\n\r\na"),
+        ([(b"X", b"y")], b"X: y\r\nContent-Length: 1\r\n" + stamp + b"\r\na"),
+    ):
+        codec.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert codec.respond(200, fields, b"a", stamp) == b"HTTP/1.1 200 OK\r\n" + expected
+        codec.next_request()

@@ -22,8 +22,8 @@ _STATUS_LINES = {
 }
 _CONNECTION_FIELDS = frozenset({b"keep-alive", b"proxy-connection", b"upgrade"})
 
-
-_SPECIAL_FIELDS = _CONNECTION_FIELDS | {b"content-length", b"connection", b"transfer-encoding"}
+_STAMPED = frozenset({b"date", b"server"})  # an application's own stand instead of the server's
+_SPECIAL_FIELDS = _CONNECTION_FIELDS | _STAMPED | {b"content-length", b"connection", b"transfer-encoding"}
 _BREAKS = re.compile(rb"[\r\n\0]")
 _KNOWN_LINES = 1024
 _LONGEST_KNOWN = 256
@@ -100,7 +100,7 @@ class ResponseWriter:
         elif announced != len(body) and not (not body and (self._head_only or status == 304)):
             raise ResponseError(f"the Content-Length is {announced}, the body has {len(body)} bytes")
         self._left = 0
-        head = self._seal(parts, stamp, keep_alive=keep_alive)
+        head = self._seal(parts, _without(stamp, fields), keep_alive=keep_alive)
         return head if self._head_only else head + body
 
     def head(self, status: int, fields: RawFields, stamp: bytes, *, keep_alive: bool) -> bytes:
@@ -121,7 +121,7 @@ class ResponseWriter:
             parts.append(b"Transfer-Encoding: chunked\r\n")
         else:
             self.keep_alive = False  # the end of the connection is the end of the body (RFC 9112, 6.3)
-        return self._seal(parts, stamp, keep_alive=keep_alive)
+        return self._seal(parts, _without(stamp, fields), keep_alive=keep_alive)
 
     def data(self, data: bytes) -> bytes:
         """Render a piece of the body; raises ResponseError when it is more than was announced."""
@@ -196,6 +196,13 @@ class ResponseWriter:
         if head.count(b"\r") != lines or head.count(b"\n") != lines or b"\0" in head:
             raise ResponseError("a header field of the response contains CR, LF or NUL")
         return head + stamp + b"\r\n"
+
+
+def _without(stamp: bytes, fields: RawFields) -> bytes:
+    """Leave out what the application says itself: a response has one Date and one Server (RFC 9110, 5.3)."""
+    own = {name.lower() for name, _ in fields} & _STAMPED
+    lines = stamp.splitlines(keepends=True) if own else [stamp]
+    return b"".join(line for line in lines if line.partition(b":")[0].lower() not in own)
 
 
 def hints(fields: RawFields) -> bytes:

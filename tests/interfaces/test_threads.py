@@ -158,6 +158,7 @@ async def test_its_failure_is_logged_when_nobody_waits(
 
 
 async def test_closing_waits_for_calls_and_takes_no_more() -> None:
+    others = threading.enumerate()
     pool = ThreadPool(1)
     call = Blocked()
     task = asyncio.create_task(pool.run(call, "call"))
@@ -169,7 +170,8 @@ async def test_closing_waits_for_calls_and_takes_no_more() -> None:
     call.go.set()
     await closing
     assert await task == "done"
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("pierhead-")]
+    started = [thread for thread in threading.enumerate() if thread not in others]
+    assert not [thread for thread in started if thread.name.startswith("pierhead-")]
 
 
 async def test_closing_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None:

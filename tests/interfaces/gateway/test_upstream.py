@@ -194,6 +194,9 @@ def test_what_a_fastcgi_program_answers(
     def answer(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(output)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):  # what is not read when it closes would make the end a reset
+            pass
 
     with upstream(answer) as address, Client(FastCGIApplication(f"fastcgi://{address}")) as client:
         response = client.get("/")

@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Sized
 from typing import TYPE_CHECKING, Any
 
 from pierhead.board import Cell, Row
+from pierhead.interfaces.layer import Layer
 from pierhead.messages.response import Response
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ __all__ = ["Admission"]
 _ITSELF = 0 if sys.version_info >= (3, 12) else 1
 
 
-class Admission:
+class Admission(Layer):
     """Fulfils `pierhead.interfaces.base.Application` by another one, `max_in_flight` at a time.
 
     Who keeps the requests in progress sets `in_flight`, and calls `left` when one has ended.
     """
 
     def __init__(self, application: Application, settings: Settings) -> None:
-        self.application = application
+        super().__init__(application)
         self.refused = 0
         """How many got 503."""
         self._respond = application.respond
@@ -43,27 +44,6 @@ class Admission:
         self._most_queued = settings.max_queued
         self._timeout_s = settings.queue_timeout_s
         self._line: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def name(self) -> str:
-        """What logs call the application."""
-        return self.application.name
-
-    def start_master(self) -> None:
-        """Pass on; see Application."""
-        self.application.start_master()
-
-    def stop_master(self) -> None:
-        """Pass on; see Application."""
-        self.application.stop_master()
-
-    async def start(self) -> None:
-        """Pass on; see Application."""
-        await self.application.start()
-
-    async def stop(self) -> None:
-        """Pass on; see Application."""
-        await self.application.stop()
 
     def respond(self, request: Request) -> Coroutine[Any, Any, Response | None]:
         """Pass the request on, at once or when it is its turn, or answer 503."""

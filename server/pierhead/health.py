@@ -10,48 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from pierhead.interfaces.layer import Layer
 from pierhead.messages.response import Response
 
 if TYPE_CHECKING:
     from pierhead.interfaces.base import Application
     from pierhead.messages.request import Request
-    from pierhead.messages.websocket import WebSocket
 
 __all__ = ["Health"]
 
 
-class Health:
+class Health(Layer):
     """Fulfils `pierhead.interfaces.base.Application` by another one, except at the two paths."""
 
     def __init__(
         self, application: Application, ready: Callable[[], bool], health_path: str, ready_path: str
     ) -> None:
         """Answer at the paths that are not empty; `ready` tells whether this worker takes requests."""
-        self.application = application
+        super().__init__(application)
         self._ready = ready
         answers = {health_path: self._alive, ready_path: self._readiness}
         self._answers = {path: answer for path, answer in answers.items() if path}
-
-    @property
-    def name(self) -> str:
-        """What logs call the application."""
-        return self.application.name
-
-    def start_master(self) -> None:
-        """Pass on; see Application."""
-        self.application.start_master()
-
-    def stop_master(self) -> None:
-        """Pass on; see Application."""
-        self.application.stop_master()
-
-    async def start(self) -> None:
-        """Pass on; see Application."""
-        await self.application.start()
-
-    async def stop(self) -> None:
-        """Pass on; see Application."""
-        await self.application.stop()
 
     def respond(self, request: Request) -> Coroutine[Any, Any, Response | None]:
         """Answer one of the two paths, or pass the request on."""
@@ -59,10 +38,6 @@ class Health:
         if answer is None:  # nearly always, so there is no coroutine of ours in between
             return self.application.respond(request)
         return self._answer(answer, request)
-
-    async def converse(self, socket: WebSocket) -> None:
-        """Pass on; see Application."""
-        await self.application.converse(socket)
 
     async def _answer(self, answer: Callable[[], Response], request: Request) -> Response:
         if request.method not in {"GET", "HEAD"}:

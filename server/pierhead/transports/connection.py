@@ -197,16 +197,13 @@ class HttpConnection(asyncio.Protocol):
         """Note that the response is on its way: from here only a stalled client is timed out."""
         self._wait_for(_SENDING, math.inf)
 
-    @property
-    def unsettled(self) -> bool:
-        """Whether there is anything for `settle_close` to decide."""
-        return self._body is not None or self._eof or self.server.draining
-
     def settle_close(self) -> None:
         """Decide, before a response's head is rendered, whether the connection must end with it.
 
         It must where the rest of the request body would have to be read for nothing.
         """
+        if self._body is None and not self._eof and not self.server.draining:
+            return
         exchange = self._exchange
         if self.server.draining or (self._eof and not self.codec.buffered_bytes):
             self.codec.close_after_response()

@@ -237,8 +237,7 @@ class Exchange:
         connection = self._connection
         if connection.lost or self.done:
             self._check_reader()
-        if connection.unsettled:
-            connection.settle_close()
+        connection.settle_close()
         stamp = self._stamp(response) if self._extra else connection.server.stamp
         data = connection.codec.respond(response.status, response.headers.raw, body, stamp)
         self.head_sent = True

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
-from typing import Any
 
-from pierhead.interfaces.gateway.application import GatewayApplication, Run
+from pierhead.interfaces.gateway.application import Run
 from pierhead.interfaces.gateway.scripts import Script
-from pierhead.interfaces.gateway.upstream import PIECE_BYTES, Connection, Upstream
+from pierhead.interfaces.gateway.upstream import PIECE_BYTES, Connection, UpstreamApplication
 from pierhead.messages.request import Request
 from pierhead.messages.uploads import Upload
 
 __all__ = ["ScgiApplication"]
 
 
-class ScgiApplication(GatewayApplication):
-    """A program that answers SCGI at `url`; further arguments are those of GatewayApplication.
-
-    At most `connections` are open in each worker; more requests wait. Raises ValueError for a URL that is
-    none.
-    """
-
-    def __init__(self, url: str, *, root: Path | None = None, connections: int = 16, **options: Any) -> None:
-        super().__init__(options.pop("name", "") or url, root=root, **options)
-        self._upstream = Upstream.parse(url)
-        self._connections = connections
-        self._free = asyncio.Semaphore(connections)
-
-    async def start(self) -> None:
-        """Count this worker's connections; see Application."""
-        self._free = asyncio.Semaphore(self._connections)
+class ScgiApplication(UpstreamApplication):
+    """A program that answers SCGI; see UpstreamApplication."""
 
     async def _open(
         self, request: Request, script: Script | None, variables: dict[str, str], body: Upload | None

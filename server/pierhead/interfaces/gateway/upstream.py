@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterable
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from pierhead.interfaces.gateway.application import GatewayApplication
 from pierhead.interfaces.gateway.errors import GatewayError
 
-__all__ = ["PIECE_BYTES", "Connection", "Upstream"]
+__all__ = ["PIECE_BYTES", "Connection", "Upstream", "UpstreamApplication"]
 
 PIECE_BYTES = 64 << 10
 """How much is read and written at a time."""
@@ -107,3 +109,21 @@ class Connection:
             async for piece in pieces:
                 self._writer.write(piece)
                 await self._writer.drain()
+
+
+class UpstreamApplication(GatewayApplication):
+    """A program that runs already, and answers at `url`; further arguments are those of GatewayApplication.
+
+    At most `connections` are open in each worker; more requests wait. Raises ValueError for a URL that is
+    none.
+    """
+
+    def __init__(self, url: str, *, root: Path | None = None, connections: int = 16, **options: Any) -> None:
+        super().__init__(options.pop("name", "") or url, root=root, **options)
+        self._upstream = Upstream.parse(url)
+        self._connections = connections
+        self._free = asyncio.Semaphore(connections)
+
+    async def start(self) -> None:
+        """Count this worker's connections; see Application."""
+        self._free = asyncio.Semaphore(self._connections)

@@ -12,15 +12,17 @@ import dataclasses
 import os
 import socket
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pierhead.app import App
 from pierhead.config import Settings
 from pierhead.interfaces.adapt import adapt
-from pierhead.interfaces.asgi.scope import ASGIApp
-from pierhead.interfaces.base import Application
-from pierhead.interfaces.wsgi import WSGIApp
 from pierhead.transports.server import Server as TransportServer
+
+if TYPE_CHECKING:
+    from pierhead.app import App
+    from pierhead.interfaces.asgi.scope import ASGIApp
+    from pierhead.interfaces.base import Application
+    from pierhead.interfaces.wsgi import WSGIApp
 
 __all__ = ["Server"]
 

@@ -197,3 +197,26 @@ def running(
             process.kill()
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close() if process.stdin is not None else None
+
+
+def test_a_program_for_one_request_imports_no_more_than_it_needs(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("""
+import sys
+from pierhead import Server
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": "\\n".join(sys.modules).encode()})
+
+sys.exit(Server(app).run())
+""")
+    imported = set(by_cgi(tmp_path, Ask(), sys.executable, "-P", str(script)).body.decode().split())
+
+    assert "pierhead.transports.server" in imported
+    assert not imported & {
+        "difflib", "email.utils", "h11", "pierhead.app", "pierhead.config.sources",
+        "pierhead.interfaces.native", "pierhead.interfaces.wsgi", "pierhead.protocols.fastcgi",
+        "pierhead.supervisor.worker", "tomllib", "uuid", "uvloop", "wsproto",
+    }  # fmt: skip

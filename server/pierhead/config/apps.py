@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,6 +73,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    import tomllib  # few processes read a file
+
     try:
         return tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -110,6 +110,13 @@ def parse_apps(tables: object, path: Path) -> list[AppSettings]:
     return apps
 
 
+def _hint(key: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(key, [*_KNOBS, "variables"], 1)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(_KNOBS)}, variables"
+
+
 def _parse(name: str, table: object, path: Path) -> AppSettings:
     where = f"{path}: apps.{name}"
     if not isinstance(table, dict):
@@ -124,9 +131,7 @@ def _parse(name: str, table: object, path: Path) -> AppSettings:
             except ValueError as error:
                 raise ConfigError(f"{where}.{key} = {raw!r}: {error}") from None
         else:
-            close = difflib.get_close_matches(key, [*_KNOBS, "variables"], 1)
-            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(_KNOBS)}, variables"
-            raise ConfigError(f"{where}: there is no setting {key!r}; {hint}")
+            raise ConfigError(f"{where}: there is no setting {key!r}; {_hint(key)}")
     if "app" not in values:
         raise ConfigError(f'{where}: which application is it? Write app = "module:attribute"')
     app = AppSettings(name=name, folder=path.absolute().parent, **values)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, TypeGuard
+import sys
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from pierhead.app import App
-from pierhead.interfaces.asgi import ASGIApplication
-from pierhead.interfaces.base import Application
-from pierhead.interfaces.native import NativeApplication
-from pierhead.interfaces.wsgi import WSGIApplication
+if TYPE_CHECKING:
+    from pierhead.app import App
+    from pierhead.interfaces.base import Application
 
 __all__ = ["INTERFACES", "adapt", "describe", "interface_of"]
 
@@ -30,20 +29,27 @@ def adapt(found: Any, *, interface: str = "auto", name: str = "app", threads: in
     or none of the chosen `interface`.
     """
     kind = interface_of(found) if interface == "auto" else interface
-    if kind == "native" and isinstance(found, App):
+    # Each kind is imported for its applications only: a process started for one request is soon ready.
+    if kind == "native" and _is_app(found):
+        from pierhead.interfaces.native import NativeApplication
+
         return NativeApplication(found, threads=threads)
     if kind == "native" and _is_application(found):
         return found
     if kind == "asgi" and callable(found):
+        from pierhead.interfaces.asgi import ASGIApplication
+
         return ASGIApplication(found, name=name)
     if kind == "wsgi" and callable(found):
+        from pierhead.interfaces.wsgi import WSGIApplication
+
         return WSGIApplication(found, name=name, threads=threads)
     raise TypeError(f"{describe(found)}, {_expected(found, interface)}")
 
 
 def interface_of(found: Any) -> str | None:
     """Tell by what interface `found` is called: native, asgi, wsgi, or None where it cannot be told."""
-    if isinstance(found, App) or _is_application(found):
+    if _is_app(found) or _is_application(found):
         return "native"
     if isinstance(found, type) or not callable(found):
         return None
@@ -85,6 +91,11 @@ def _expected(found: Any, interface: str) -> str:
     if callable(found) and not isinstance(found, type) and not inspect.isroutine(found):
         text += f"; if it is one all the same, say so: --interface {'|'.join(_SIGNATURES)}"
     return text
+
+
+def _is_app(found: object) -> TypeGuard[App]:
+    made_by = sys.modules.get("pierhead.app")  # who has an App has imported that
+    return made_by is not None and isinstance(found, made_by.App)
 
 
 def _is_application(found: object) -> TypeGuard[Application]:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from pierhead.config.apps import AppSettings, read_apps
 from pierhead.errors import ConfigError, LoadError
 from pierhead.interfaces.base import Application
-from pierhead.interfaces.gateway import FastCGIApplication, ProgramApplication, ScgiApplication
 from pierhead.interfaces.load import checked_program, load
-from pierhead.interfaces.sites import Site, Sites
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
+    from pierhead.interfaces.sites import Sites
 
 __all__ = ["load_configured", "load_file"]
 
@@ -43,6 +42,8 @@ def load_file(file: Path, *, strict: bool = False) -> Sites:
     One that fails is reported in the log, and is None among the sites. Raises LoadError for a file that is
     wrong and, with `strict`, for an application that fails.
     """
+    from pierhead.interfaces.sites import Site, Sites
+
     try:
         apps = read_apps(file)
     except ConfigError as error:
@@ -68,6 +69,8 @@ def _load_one(app: AppSettings) -> Application:
 
 
 def _configured_program(app: AppSettings) -> Application:
+    from pierhead.interfaces.gateway import FastCGIApplication, ProgramApplication, ScgiApplication
+
     kind, _, rest = app.app.partition(":")
     common: dict[str, Any] = {"name": app.name, "variables": app.variables, "timeout_s": app.timeout_s}
     if kind == "program":

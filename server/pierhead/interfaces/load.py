@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
 import importlib
 import inspect
-import linecache
 import os
 import sys
-import sysconfig
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
-from pierhead.app import App
 from pierhead.errors import LoadError
 from pierhead.interfaces.adapt import adapt, describe, interface_of
 from pierhead.interfaces.base import Application
 
 __all__ = ["checked_program", "load"]
-
-_NOT_TO_BLAME = (str(Path(__file__).parent.parent), sysconfig.get_path("stdlib"), "<frozen")
 
 
 def load(
@@ -147,6 +141,8 @@ def _no_module(reference: str, name: str, directory: Path, error: ModuleNotFound
     folder = directory.joinpath(*missing.split(".")[:-1])
     nearby = sorted({path.stem for path in folder.glob("*.py")} - {"__init__"})
     nearby += sorted(path.parent.name for path in folder.glob("*/__init__.py"))
+    import difflib
+
     close = difflib.get_close_matches(missing.rpartition(".")[2], nearby, 1)
     if close:
         return LoadError(f"{message}; did you mean {close[0]!r}?")
@@ -185,6 +181,8 @@ def _candidates(holder: object, name: str) -> str:
         if (hasattr(holder, "__dict__"))
         else {}
     )
+    import difflib
+
     apps = [key for key, value in members.items() if interface_of(value) and not inspect.isroutine(value)]
     close = difflib.get_close_matches(name, members, 1)
     if apps:
@@ -220,9 +218,15 @@ def _no_application(
         found.close()
     elif inspect.isroutine(found):
         fix = "; if it makes the application, add --factory"
-    elif isinstance(found, type) and issubclass(found, App):
+    elif isinstance(found, type) and _is_app_class(found):
         fix = f"; make one of it: app = {found.__name__}()"
     return LoadError(f"{reference}: {attribute!r} is {error}{fix}")
+
+
+def _is_app_class(found: type) -> bool:
+    from pierhead.app import App
+
+    return issubclass(found, App)
 
 
 def _failed(reference: str, what: str, error: Exception) -> LoadError:
@@ -243,6 +247,8 @@ def _where(error: BaseException) -> str:
     if place is None:
         return ""
     frame, line = place
+    import linecache
+
     text = linecache.getline(frame.f_code.co_filename, line).strip()
     return f" in {frame.f_code.co_filename}, line {line}" + (f" ({text})" if text else "")
 
@@ -252,13 +258,16 @@ def _innermost(error: BaseException) -> tuple[FrameType, int] | None:
 
     That is the last one in code that is neither Python's, nor installed, nor Pierhead's; else the last one.
     """
+    import sysconfig
+
+    not_to_blame = (str(Path(__file__).parent.parent), sysconfig.get_path("stdlib"), "<frozen")
     trace: TracebackType | None = error.__traceback__
     last = blamed = None
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if file not in {__file__, importlib.__file__} and not file.startswith("<frozen importlib"):
             last = trace.tb_frame, trace.tb_lineno
-            if not file.startswith(_NOT_TO_BLAME) and "site-packages" not in file:
+            if not file.startswith(not_to_blame) and "site-packages" not in file:
                 blamed = last
         trace = trace.tb_next
     return blamed or last

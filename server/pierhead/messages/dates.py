@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import re
-from email.utils import formatdate
+import time
 
 __all__ = ["format_http_date", "parse_http_date"]
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTH = rf"(?P<month>{'|'.join(_MONTHS)})"
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
@@ -34,7 +35,9 @@ def format_http_date(when: float | datetime.datetime) -> str:
         if when.tzinfo is None:
             raise ValueError(f"{when!r} has no time zone: use datetime.now(datetime.UTC) or the like")
         when = when.timestamp()
-    return formatdate(when, usegmt=True)
+    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(when)
+    clock = f"{hour:02}:{minute:02}:{second:02}"
+    return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {clock} GMT"
 
 
 def parse_http_date(value: str) -> int | None:

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import json
 import math
+import os
 import re
-import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
@@ -154,7 +154,7 @@ class Request(CookieSetter):
         """What logs call the request; taken from a trusted proxy or made here."""
         own = self._id
         if own.__class__ is not str:
-            self._id = own = uuid.uuid4().hex if own is None else own()  # type: ignore[operator]
+            self._id = own = os.urandom(16).hex() if own is None else own()  # type: ignore[operator]
         return own
 
     @property

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import decimal
 import enum
 import functools
 import json
 import os
 import re
-import uuid
 from collections.abc import AsyncIterable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -235,6 +233,9 @@ def _body(body: object) -> ResponseBody:
 
 def _to_json(value: object) -> Any:
     """Turn what JSON does not know into what it knows."""
+    import decimal
+    import uuid
+
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, uuid.UUID | decimal.Decimal):

@@ -16,9 +16,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import uuid
 
 __all__ = ["Convert", "Converter", "Converters"]
 
@@ -66,6 +68,8 @@ def _float(text: str) -> float:
 def _uuid(text: str) -> uuid.UUID:
     if not _UUID.fullmatch(text):
         raise ValueError(text)
+    import uuid
+
     return uuid.UUID(text)
 
 

@@ -28,7 +28,7 @@ from pierhead.supervisor.crew import Crew
 from pierhead.supervisor.process import drop_privileges, end_with_parent
 from pierhead.supervisor.pulse import BEAT_S
 from pierhead.supervisor.reactor import Reactor
-from pierhead.supervisor.worker import START_FAILED
+from pierhead.supervisor.start import START_FAILED
 
 __all__ = ["Generation", "main"]
 

@@ -18,17 +18,15 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
-from pierhead.accesslog import AccessLog
 from pierhead.errors import LoadError
 from pierhead.health import Health
-from pierhead.interfaces.configured import load_configured
 from pierhead.log import configure
-from pierhead.supervisor.worker import START_FAILED, StartFailedError, new_loop
-from pierhead.transports.gateway import CgiConnection
+from pierhead.supervisor.start import START_FAILED, StartFailedError, new_loop
 from pierhead.transports.server import Server
 from pierhead.transports.stdio import StreamTransport
 
 if TYPE_CHECKING:
+    from pierhead.accesslog import AccessLog
     from pierhead.config import Settings
     from pierhead.interfaces.base import Application
 
@@ -50,6 +48,8 @@ def run_once(settings: Settings) -> int:
     """Load the application and serve one connection; returns 0, or 3 where it does not load or start."""
     streams = _take_streams()
     configure(settings, "server")
+    from pierhead.interfaces.configured import load_configured
+
     try:
         application = load_configured(settings)
     except LoadError as error:
@@ -83,7 +83,9 @@ def _run(application: Application, settings: Settings, streams: _Streams) -> int
         logger.exception("the application's start hook for the master failed")
         return START_FAILED
     try:
-        with asyncio.Runner(loop_factory=lambda: new_loop(settings.loop)) as runner:
+        # For one connection the loop of asyncio, which is loaded anyhow: with uvloop the start takes longer.
+        loop = "asyncio" if settings.loop == "auto" else settings.loop
+        with asyncio.Runner(loop_factory=lambda: new_loop(loop)) as runner:
             runner.run(_serve(application, settings, streams))
     except StartFailedError as error:
         logger.error("the application did not start\n%s", error)  # noqa: TRY400 - it has the traceback
@@ -94,10 +96,10 @@ def _run(application: Application, settings: Settings, streams: _Streams) -> int
 
 
 async def _serve(application: Application, settings: Settings, streams: _Streams) -> None:
-    access_log = AccessLog(settings)
+    access_log = _access_log(settings)
     server: Server
     health = Health(application, lambda: server.ready, settings.health_path, settings.ready_path)
-    server = Server(health, settings, record=access_log.record)
+    server = Server(health, settings, record=None if access_log is None else access_log.record)
     try:
         async with asyncio.timeout(settings.start_timeout_s):
             await server.start()
@@ -113,11 +115,22 @@ async def _serve(application: Application, settings: Settings, streams: _Streams
         await server.drain(settings.drain_timeout_s)
     finally:
         await server.close()
-        access_log.close()
+        if access_log is not None:
+            access_log.close()
+
+
+def _access_log(settings: Settings) -> AccessLog | None:
+    if settings.access_log == "off":
+        return None
+    from pierhead.accesslog import AccessLog
+
+    return AccessLog(settings)
 
 
 async def _connect(server: Server, streams: _Streams) -> None:
     if server.settings.listen != _STDIO:
+        from pierhead.transports.gateway import CgiConnection
+
         environment = {os.fsencode(name): os.fsencode(value) for name, value in os.environ.items()}
         StreamTransport(CgiConnection(server, environment), *streams).begin()
     elif _is_one_socket(streams):

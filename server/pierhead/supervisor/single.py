@@ -16,7 +16,8 @@ from pierhead.interfaces.configured import load_configured
 from pierhead.log import configure
 from pierhead.supervisor import read_certificates
 from pierhead.supervisor.listeners import BindError, Listener, bind, listener_url, unlink
-from pierhead.supervisor.worker import START_FAILED, StartFailedError, new_loop, serve_until
+from pierhead.supervisor.start import START_FAILED, StartFailedError, new_loop
+from pierhead.supervisor.worker import serve_until
 
 if TYPE_CHECKING:
     from pierhead.config import Settings

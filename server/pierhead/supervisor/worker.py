@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import pierhead.protocols.http1.judge
+import pierhead.transports.websocket  # noqa: F401 - before the fork: rarely used, and shared by all
 from pierhead.accesslog import AccessLog
 from pierhead.admission import Admission
 from pierhead.board import Cell, Desk, State
@@ -25,6 +27,7 @@ from pierhead.log import configure
 from pierhead.metrics import Metrics
 from pierhead.supervisor.pulse import Pulse
 from pierhead.supervisor.report import report
+from pierhead.supervisor.start import START_FAILED, StartFailedError, new_loop
 from pierhead.transports.acceptor import Share
 from pierhead.transports.descriptors import raise_limit
 from pierhead.transports.server import Server
@@ -34,27 +37,11 @@ if TYPE_CHECKING:
     from pierhead.interfaces.base import Application
     from pierhead.supervisor.channel import Channel
 
-__all__ = ["START_FAILED", "new_loop", "run_worker", "serve_until"]
-
-START_FAILED = 3
-"""Exit code of a worker whose application did not start."""
+__all__ = ["run_worker", "serve_until"]
 
 logger = logging.getLogger("pierhead.worker")
 
 _SCRAPERS = 16
-
-
-def new_loop(kind: str) -> asyncio.AbstractEventLoop:
-    """Return an event loop: `uvloop`, `asyncio`, or with `auto` uvloop where it is installed."""
-    if kind != "asyncio":
-        try:
-            import uvloop
-        except ImportError:
-            if kind == "uvloop":
-                raise
-        else:
-            return uvloop.new_event_loop()
-    return asyncio.new_event_loop()
 
 
 def run_worker(
@@ -127,10 +114,6 @@ async def _work(
     if cut:
         logger.warning("cut %d connections that did not finish in drain_timeout_s", cut)
     return 0
-
-
-class StartFailedError(Exception):
-    """The application's start hooks raised; the message is the traceback."""
 
 
 async def serve_until(

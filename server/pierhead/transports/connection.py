@@ -20,12 +20,12 @@ from pierhead.protocols.codec import Codec
 from pierhead.protocols.http1 import Data, End, Event, Framing, Http1Codec, Refused, RequestHead
 from pierhead.transports.body import IncomingBody
 from pierhead.transports.exchange import Exchange
-from pierhead.transports.websocket import WebSocketExchange, WebSocketShell
 
 if TYPE_CHECKING:
     from pierhead.messages.request import Request
     from pierhead.messages.tls import TLSInfo
     from pierhead.transports.server import Server
+    from pierhead.transports.websocket import WebSocketExchange, WebSocketShell
 
 __all__ = ["HttpConnection", "peer_address"]
 
@@ -408,6 +408,8 @@ class HttpConnection(asyncio.Protocol):
         self._body = body
         request, extra = server.make_request(head, body, self)
         if head.upgrade and "websocket" in head.upgrade:
+            from pierhead.transports.websocket import WebSocketExchange
+
             self._wait_for(_HANDLER, server.settings.handler_timeout_s)
             self._exchange = websocket = WebSocketExchange(self, request, head, extra)
             websocket.start()

@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING
 
 from pierhead.messages.request import Address
 from pierhead.protocols.cgi import CgiCodec, GatewayCodec
-from pierhead.protocols.fastcgi import FastCGICodec
 from pierhead.protocols.http1 import Framing, RequestHead
-from pierhead.protocols.scgi import ScgiCodec
 from pierhead.transports.connection import HttpConnection, _Phase
 from pierhead.transports.exchange import Exchange
 
@@ -85,6 +83,8 @@ class ScgiConnection(GatewayConnection):
     """A connection by SCGI: for one request."""
 
     def __init__(self, server: Server) -> None:
+        from pierhead.protocols.scgi import ScgiCodec
+
         super().__init__(server, ScgiCodec(server.http_limits))
 
     def abort(self) -> None:
@@ -100,6 +100,8 @@ class FastCGIConnection(GatewayConnection):
     """A connection by FastCGI: for one request at a time."""
 
     def __init__(self, server: Server) -> None:
+        from pierhead.protocols.fastcgi import FastCGICodec
+
         self._fastcgi = FastCGICodec(server.http_limits, max_connections=server.settings.max_connections)
         super().__init__(server, self._fastcgi)
         self._postponed: tuple[int, str, dict[str, str] | None] | None = None

@@ -12,13 +12,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Sized
-from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from pierhead.config.listen import ListenURL
 from pierhead.forwarded import WARY, WATCHED, Forwarding
 from pierhead.messages.body import BodyLimits, BodyReader
+from pierhead.messages.dates import format_http_date
 from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address, Request
 from pierhead.protocols.http1 import Http1Limits, RequestHead, SimpleHeads, split_fields
@@ -26,7 +26,6 @@ from pierhead.transports.acceptor import Acceptor, Share
 from pierhead.transports.body import IncomingBody
 from pierhead.transports.connection import HttpConnection
 from pierhead.transports.descriptors import connection_budget
-from pierhead.transports.gateway import FastCGIConnection, ScgiConnection
 from pierhead.transports.meter import Meter
 
 if TYPE_CHECKING:
@@ -178,7 +177,11 @@ class Server:
 
     def connect(self, protocol: str = "http") -> HttpConnection:
         """Return the asyncio side of a new connection by `http`, `fastcgi` or `scgi`."""
-        return _CONNECTIONS[protocol](self)
+        if protocol == "http":
+            return HttpConnection(self)
+        from pierhead.transports.gateway import FastCGIConnection, ScgiConnection
+
+        return FastCGIConnection(self) if protocol == "fastcgi" else ScgiConnection(self)
 
     async def drain(self, grace_s: float, *, going_away: bool = True) -> int:
         """Stop accepting, let what is in progress finish, and cut what is left after `grace_s` seconds.
@@ -340,7 +343,7 @@ class Server:
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         self._now()
-        lines = [f"Date: {formatdate(usegmt=True)}\r\n"] if self.settings.date_header else []
+        lines = [f"Date: {format_http_date(time.time())}\r\n"] if self.settings.date_header else []
         if self.settings.server_header:
             lines.append(f"Server: {self.settings.server_header}\r\n")
         self.stamp = "".join(lines).encode("latin-1")
@@ -369,10 +372,3 @@ def _request_id(value: bytes | str | None) -> str | None:
     """Return an id that may stand in logs and in a response; None where it is none."""
     text = value.rstrip(b"\t ").decode("latin-1") if isinstance(value, bytes) else value
     return text if text is not None and _REQUEST_ID.fullmatch(text) else None
-
-
-_CONNECTIONS: dict[str, Callable[[Server], HttpConnection]] = {
-    "http": HttpConnection,
-    "fastcgi": FastCGIConnection,
-    "scgi": ScgiConnection,
-}

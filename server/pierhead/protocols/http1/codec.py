@@ -14,6 +14,7 @@ ordinary is read by h11 as well (see `judge`).
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 from pierhead.protocols.http1.body import ChunkedGate
 from pierhead.protocols.http1.events import (
@@ -27,9 +28,11 @@ from pierhead.protocols.http1.events import (
     RequestHead,
 )
 from pierhead.protocols.http1.gate import PartialHead, RefusedError, parse_head
-from pierhead.protocols.http1.judge import Judge
 from pierhead.protocols.http1.render import ResponseWriter, hints, render_ordinary
 from pierhead.protocols.http1.simple import SimpleHeads
+
+if TYPE_CHECKING:
+    from pierhead.protocols.http1.judge import Judge
 
 __all__ = ["Http1Codec"]
 
@@ -187,6 +190,8 @@ class Http1Codec:
             head = parse_head(raw, self._limits)
             self._judge = None
             if head.framing is Framing.CHUNKED or head.expect_continue or head.upgrade:
+                from pierhead.protocols.http1.judge import Judge  # it is a large library, and asked rarely
+
                 self._judge = Judge()
                 self._judge.head(raw, head)
         del buffer[:end]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Coroutine, Sized
+from collections.abc import Coroutine, Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
 from pierhead.board import Cell, Row
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from pierhead.interfaces.base import Application
     from pierhead.messages.request import Request
     from pierhead.messages.websocket import WebSocket
+    from pierhead.transports.server import Server
 
-__all__ = ["Admission"]
+__all__ = ["LINE_SETTINGS", "Admission", "publish"]
+
+LINE_SETTINGS = frozenset({"max_in_flight", "max_queued", "queue_timeout_s"})
+"""A listener that has one of these as its own has a line of its own."""
 
 # From Python 3.12 on a request's task begins before anybody has counted it.
 _ITSELF = 0 if sys.version_info >= (3, 12) else 1
@@ -30,7 +34,7 @@ _ITSELF = 0 if sys.version_info >= (3, 12) else 1
 class Admission(Layer):
     """Fulfils `pierhead.interfaces.base.Application` by another one, `max_in_flight` at a time.
 
-    Who keeps the requests in progress sets `in_flight`, and calls `left` when one has ended.
+    `serve` tells it who keeps the requests in progress.
     """
 
     def __init__(self, application: Application, settings: Settings) -> None:
@@ -39,45 +43,46 @@ class Admission(Layer):
         """How many got 503."""
         self._respond = application.respond
         self.in_flight: Sized = ()
-        """The requests in progress, those in line among them: to be set to who keeps them."""
+        """The requests in progress, those in line among them."""
+        self.line: deque[asyncio.Future[None]] = deque()
+        """Who waits."""
         self._most = (settings.max_in_flight or 1 << 62) + _ITSELF
         self._most_queued = settings.max_queued
         self._timeout_s = settings.queue_timeout_s
-        self._line: deque[asyncio.Future[None]] = deque()
+
+    def serve(self, server: Server) -> None:
+        """Count the requests of `server`."""
+        self.in_flight = server.in_flight
+        server.task_ended = self.left
 
     def respond(self, request: Request) -> Coroutine[Any, Any, Response | None]:
         """Pass the request on, at once or when it is its turn, or answer 503."""
-        if len(self.in_flight) < self._most and not self._line:
+        if len(self.in_flight) < self._most and not self.line:
             return self._respond(request)
         return self._respond_later(request)
 
     async def converse(self, socket: WebSocket) -> None:
         """Pass the WebSocket on, at once or when it is its turn, or refuse it with 503."""
-        if (len(self.in_flight) < self._most and not self._line) or await self._wait():
+        if (len(self.in_flight) < self._most and not self.line) or await self._wait():
             await self.application.converse(socket)
         else:
             await socket.reject(_busy())
 
     def left(self) -> None:
         """Let who waits longest go on, now that one has ended."""
-        while self._line and len(self.in_flight) - len(self._line) < self._most - _ITSELF:
-            first = self._line.popleft()
+        while self.line and len(self.in_flight) - len(self.line) < self._most - _ITSELF:
+            first = self.line.popleft()
             if not first.done():
                 first.set_result(None)
-
-    def publish(self, row: Row) -> None:
-        """Write the numbers to a row of the board."""
-        row.cells[Cell.QUEUED] = len(self._line)
-        row.cells[Cell.REFUSED] = self.refused
 
     async def _respond_later(self, request: Request) -> Response | None:
         return await self._respond(request) if await self._wait() else _busy()
 
     async def _wait(self) -> bool:
         """Wait in line; False where it is too long, or took too long."""
-        if len(self._line) < self._most_queued:
+        if len(self.line) < self._most_queued:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._line.append(turn)
+            self.line.append(turn)
             try:
                 async with asyncio.timeout(self._timeout_s or None):
                     await turn
@@ -85,10 +90,16 @@ class Admission(Layer):
             except TimeoutError:
                 pass
             finally:
-                if turn in self._line:
-                    self._line.remove(turn)
+                if turn in self.line:
+                    self.line.remove(turn)
         self.refused += 1
         return False
+
+
+def publish(lines: Iterable[Admission], row: Row) -> None:
+    """Write the numbers of all that have a line to a row of the board."""
+    row.cells[Cell.QUEUED] = sum(len(one.line) for one in lines)
+    row.cells[Cell.REFUSED] = sum(one.refused for one in lines)
 
 
 def _busy() -> Response:

@@ -22,7 +22,7 @@ NOTES = 8
 NOTE_BYTES = 192
 """The length of a note."""
 
-_CELLS_BYTES = 512
+_CELLS_BYTES = 1024
 _ROW_BYTES = _CELLS_BYTES + NOTES * NOTE_BYTES
 _BLOCK_BYTES = ROWS * _ROW_BYTES
 BOARD_BYTES = BLOCKS * _BLOCK_BYTES
@@ -68,6 +68,10 @@ class Cell(enum.IntEnum):
     """Responses by status class: six cells, the first for what has no status."""
     BUCKET = 32
     """Responses by duration: sixteen cells."""
+
+    # What is added up over all that live, for limits.
+    CONNECTIONS = 64
+    """Connections that are open, in sixty-four cells: all, then those of each listener with its own limit."""
 
 
 _TOTALS = slice(int(Cell.ACCEPTED), 64)
@@ -159,3 +163,10 @@ class Desk:
         for index, row in self.board.rows(self._block):
             if index not in {0, self._index}:
                 yield row
+
+    def everybody_else(self) -> Iterator[Row]:
+        """Yield the rows of all other workers, those of generations that leave among them."""
+        for block in range(1, BLOCKS):
+            for index, row in self.board.rows(block):
+                if index and (block, index) != (self._block, self._index):
+                    yield row

@@ -30,12 +30,28 @@ from pierhead.config.listen import ListenURL
         ("fd://3", ListenURL(fd=3)),
         ("fd://3?proxy", ListenURL(fd=3, proxy_protocol=True)),
         ("stdio:", ListenURL(stdio=True)),
+        (
+            "http://0.0.0.0:80?max_body_bytes=1MiB&handler_timeout_s=500ms&websocket_compression=no",
+            ListenURL(
+                host="0.0.0.0",
+                port=80,
+                limits=(
+                    ("max_body_bytes", 1 << 20),
+                    ("handler_timeout_s", 0.5),
+                    ("websocket_compression", False),
+                ),
+            ),
+        ),
     ],
 )
 def test_a_listener_is_read_and_shown(text: str, listener: ListenURL) -> None:
     assert ListenURL.parse(text) == listener
     shown = ListenURL.parse(str(listener))
-    options: dict[str, Any] = {"mode": listener.mode, "proxy_protocol": listener.proxy_protocol}
+    options: dict[str, Any] = {
+        "mode": listener.mode,
+        "proxy_protocol": listener.proxy_protocol,
+        "limits": listener.limits,
+    }
     assert dataclasses.replace(shown, **options) == listener
 
 
@@ -59,6 +75,10 @@ def test_a_listener_is_read_and_shown(text: str, listener: ListenURL) -> None:
         ("http://unix:@a?mode=600", "'mode=600' is no option of this listener"),
         ("http://127.0.0.1:8080?mode=600", "'mode=600' is no option of this listener"),
         ("http://127.0.0.1:8080?", "'' is no option of this listener"),
+        ("http://127.0.0.1:1?max_bdy_bytes=1", "no option of this listener; did you mean max_body_bytes?"),
+        ("http://127.0.0.1:1?max_body_bytes=much", "max_body_bytes = 'much': use a size such as"),
+        ("http://127.0.0.1:1?head_timeout_s=0", "head_timeout_s = '0': use at least 0.1s"),
+        ("http://127.0.0.1:1?workers=2", "'workers=2' is no option of this listener"),
         ("scgi://127.0.0.1:4000?proxy", "goes before http and https"),
         ("scgi://127.0.0.1", "the port is missing: scgi://127.0.0.1:9000"),
         ("fd://x", "use http://fd:3"),

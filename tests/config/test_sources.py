@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pierhead.config import Configuration, Settings, load_configuration
+from pierhead.config.listen import ListenURL
 from pierhead.errors import ConfigError
 
 
@@ -69,11 +70,49 @@ def test_an_empty_variable_is_unset_unless_empty_means_something() -> None:
         ('workers = "many"', "pierhead.toml: workers = 'many': use a whole number"),
         ("reload = 3", "pierhead.toml: reload = 3: use true or false"),
         ("threads = true", "pierhead.toml: threads = true: use a whole number"),
+        (
+            '[[listen]]\nurl = "http://a:1"\nmax_bdy_bytes = 1',
+            "pierhead.toml: listen, table 1: max_bdy_bytes = 1: a listener has no such option; did you mean "
+            'max_body_bytes?: use url, proxy = true, mode = "660" and limits such as max_body_bytes = "1MiB"',
+        ),
+        (
+            'listen = ["http://a:1", { url = "http://b:1", head_timeout_s = 0 }]',
+            "pierhead.toml: listen, table 2: head_timeout_s = 0: use at least 0.1s",
+        ),
+        (
+            "[[listen]]\nmax_headers = 5",
+            'pierhead.toml: listen, table 1: the address is missing: url = "http://host:port"',
+        ),
+        (
+            '[[listen]]\nurl = "http://a:1"\nmax_line_bytes = "64KiB"',
+            "http://a:1?max_line_bytes=64KiB (pierhead.toml): max_line_bytes (65536) is more than "
+            "max_head_bytes (32768): a request line is part of its head",
+        ),
         ("workers = = 2", "pierhead.toml is no valid TOML: Invalid value (at line 1, column 11)"),
     ],
 )
 def test_a_bad_file_is_named_with_key_value_and_fix(text: str, message: str) -> None:
     assert complaint(text) == message
+
+
+def test_listeners_are_urls_or_tables(folder: Path) -> None:
+    (folder / "pierhead.toml").write_text(
+        """
+[[listen]]
+url = "https://[::]:443"
+proxy = true
+max_body_bytes = "10 MiB"
+websocket_compression = false
+
+[[listen]]
+url = "http://unix:/run/app.sock?mode=600"
+max_connections = 5
+"""
+    )
+    public, private = map(ListenURL.parse, load(tls_certificate="a").settings.listen)
+    assert (public.port, public.proxy_protocol) == (443, True)
+    assert dict(public.limits) == {"max_body_bytes": 10 << 20, "websocket_compression": False}
+    assert (private.mode, private.limits) == (0o600, (("max_connections", 5),))
 
 
 def test_a_file_that_is_not_there_or_no_text_is_named(folder: Path) -> None:

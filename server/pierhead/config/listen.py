@@ -2,21 +2,31 @@
 
 http://127.0.0.1:8080    https://[::]:443    fastcgi://unix:/run/app.sock?mode=660    scgi://127.0.0.1:4000
 http://unix:@name (an abstract socket of Linux)    fd://3 or fastcgi://fd:0 (inherited)    stdio:
+
+Options follow a question mark, joined by `&`: limits of the listener's own, in the place of the server's
+(`http://0.0.0.0:8080?max_body_bytes=1MiB&handler_timeout_s=5s`), `mode` of a unix socket, `proxy`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, unquote
 
-__all__ = ["PROTOCOLS", "ListenURL"]
+from pierhead.config.settings import limits
+from pierhead.config.values import parse_value
+
+__all__ = ["PROTOCOLS", "ListenURL", "listen_url_of_table"]
 
 PROTOCOLS = {"http": 80, "https": 443, "fastcgi": 0, "scgi": 0}
 """What a listener can speak → its port where none is given; 0: one must be given."""
 
 _URL = re.compile(r"([a-z]+)://([^?]*)(?:\?(.*))?")
 _TCP = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\[\]:/?#@\s]*))(?::([0-9]{1,5}))?/?")
+_LIMITS = limits()
 _UNIX_PATH_BYTES = 107  # sun_path of Linux without its final NUL; macOS has 103
 
 
@@ -40,6 +50,8 @@ class ListenURL:
     """Whether each connection begins with a PROXY header (`?proxy`)."""
     stdio: bool = False
     """Whether it is the one connection on standard input and output."""
+    limits: tuple[tuple[str, Any], ...] = ()
+    """Settings that are others for this listener: name and value."""
 
     @classmethod
     def parse(cls, text: str) -> ListenURL:
@@ -67,6 +79,7 @@ class ListenURL:
 
     def _with(self, options: str) -> ListenURL:
         changes: dict[str, Any] = {}
+        limits: dict[str, Any] = {}
         for option in options.split("&"):
             name, _, value = option.partition("=")
             if name == "mode" and self.path and not self.abstract:
@@ -77,11 +90,14 @@ class ListenURL:
                 changes["proxy_protocol"] = True
             elif option == "proxy":
                 raise ValueError(f"the PROXY protocol goes before http and https, not {self.protocol}")
+            elif name in _LIMITS:
+                limits[name] = _limit(name, unquote(value))
             else:
                 raise ValueError(
-                    f"{option!r} is no option of this listener: use ?proxy or, for a unix socket, ?mode=660"
+                    f"{option!r} is no option of this listener{_hint(name)}: use ?proxy, for a unix socket "
+                    "?mode=660, or limits such as ?max_body_bytes=1MiB&head_timeout_s=5s"
                 )
-        return dataclasses.replace(self, **changes)
+        return dataclasses.replace(self, **changes, limits=tuple(limits.items()))
 
     @property
     def abstract(self) -> bool:
@@ -98,6 +114,44 @@ class ListenURL:
         else:
             address = f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
         return f"{self.protocol}://{address}"
+
+
+def listen_url_of_table(table: Mapping[str, Any]) -> str:
+    """Turn a listener as a table in a file, `url` and options, into a listener URL.
+
+    Raises ValueError that says what is wrong with which key.
+    """
+    url = table.get("url")
+    if not isinstance(url, str) or not url:
+        raise ValueError('the address is missing: url = "http://host:port"')
+    options = []
+    for name, value in table.items():
+        if name == "proxy" and value is True:
+            options.append("proxy")
+        elif name == "mode" and isinstance(value, str):
+            options.append(f"mode={value}")
+        elif name in _LIMITS:
+            _limit(name, value)
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            options.append(f"{name}={quote(text, safe='')}")
+        elif name != "url":
+            known = 'proxy = true, mode = "660" and limits such as max_body_bytes = "1MiB"'
+            raise ValueError(
+                f"{name} = {value!r}: a listener has no such option{_hint(name)}: use url, {known}"
+            )
+    return f"{url}{'&' if '?' in url else '?'}{'&'.join(options)}" if options else url
+
+
+def _limit(name: str, raw: object) -> Any:
+    try:
+        return parse_value(_LIMITS[name], raw)
+    except ValueError as error:
+        raise ValueError(f"{name} = {raw!r}: {error}") from None
+
+
+def _hint(name: str) -> str:
+    close = difflib.get_close_matches(name, _LIMITS, n=1, cutoff=0.8)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _forms(protocol: str) -> str:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from functools import partial
 from typing import Any, cast
 
-__all__ = ["MOST_WORKERS", "Kind", "Knob", "Settings", "knobs"]
+__all__ = ["MOST_LISTENERS", "MOST_WORKERS", "Kind", "Knob", "Settings", "knobs", "limits"]
 
 MOST_WORKERS = 250
 """In one server: with those that leave meanwhile, they fit on the board."""
+
+
+MOST_LISTENERS = 60
+"""In one server: the board has room for the connections of each."""
 
 
 class Kind(enum.Enum):
@@ -38,6 +43,8 @@ class Knob:
     """What 0 stands for; "" where it is a number like others."""
     optional: bool
     """Whether an empty value means something: that there is none."""
+    per_listener: bool
+    """Whether a listener may have another value (`http://host:port?name=value`)."""
 
 
 def knob(
@@ -49,6 +56,7 @@ def knob(
     choices: tuple[str, ...] = (),
     zero: str = "",
     optional: bool = False,
+    per_listener: bool = False,
 ) -> Any:
     """Return a dataclass field for a setting; the arguments are those of `Knob`."""
     about = {
@@ -58,8 +66,12 @@ def knob(
         "choices": choices,
         "zero": zero,
         "optional": optional,
+        "per_listener": per_listener,
     }
     return dataclasses.field(default=default, metadata=about)
+
+
+limit = partial(knob, per_listener=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +102,7 @@ class Settings:
         ("http://127.0.0.1:8080",),
         Kind.LIST,
         "listeners: http://host:port (port 0: any that is free), http://unix:/path?mode=660, https://..., "
-        "fastcgi://..., scgi://..., fd://3, stdio:",
+        "fastcgi://..., scgi://..., fd://3, stdio:; each may have limits of its own, ?max_body_bytes=1MiB",
     )
     backlog: int = knob(2048, Kind.COUNT, "connections the kernel holds until they are accepted", minimum=1)
 
@@ -171,76 +183,79 @@ class Settings:
     )
 
     # Deadlines
-    keep_alive_timeout_s: float = knob(
+    keep_alive_timeout_s: float = limit(
         75.0, Kind.DURATION, "a connection may be idle between requests", minimum=0.1
     )
-    head_timeout_s: float = knob(10.0, Kind.DURATION, "for a request head to arrive, else 408", minimum=0.1)
-    body_timeout_s: float = knob(
+    first_byte_timeout_s: float = limit(
+        10.0, Kind.DURATION, "for a new connection to send anything, else it is closed", minimum=0.1
+    )
+    head_timeout_s: float = limit(10.0, Kind.DURATION, "for a request head to arrive, else 408", minimum=0.1)
+    body_timeout_s: float = limit(
         60.0, Kind.DURATION, "between two pieces of a request body, else 408", minimum=0.1
     )
-    tls_handshake_timeout_s: float = knob(10.0, Kind.DURATION, "for TLS to be established", minimum=0.1)
-    min_body_rate_bytes: int = knob(
+    tls_handshake_timeout_s: float = limit(10.0, Kind.DURATION, "for TLS to be established", minimum=0.1)
+    min_body_rate_bytes: int = limit(
         256,
         Kind.SIZE,
         "a second of a request body, while the application waits for it for more than body_timeout_s in all; "
         "else 408",
         zero="no minimum",
     )
-    write_timeout_s: float = knob(
+    write_timeout_s: float = limit(
         60.0, Kind.DURATION, "for a client to take what it is sent, else it is cut off", minimum=0.1
     )
-    handler_timeout_s: float = knob(
+    handler_timeout_s: float = limit(
         120.0, Kind.DURATION, "for the application to begin its response, else 504", zero="no limit"
     )
-    websocket_ping_interval_s: float = knob(
+    websocket_ping_interval_s: float = limit(
         20.0, Kind.DURATION, "of silence before a WebSocket is pinged", zero="never"
     )
-    websocket_ping_timeout_s: float = knob(
+    websocket_ping_timeout_s: float = limit(
         20.0, Kind.DURATION, "for a WebSocket to answer a ping, else it is cut off", minimum=0.1
     )
 
     # Limits
-    max_connections: int = knob(
-        10_000, Kind.COUNT, "connections at a time in a worker; one more gets 503", minimum=1
+    max_connections: int = limit(
+        10_000, Kind.COUNT, "connections at a time in all workers; one more gets 503", minimum=1
     )
-    max_connections_per_client: int = knob(
+    max_connections_per_client: int = limit(
         1000,
         Kind.COUNT,
         "connections of one address (IPv6: /64) at a time in a worker, but for trusted_proxies; one more "
         "gets 429",
         zero="no limit",
     )
-    max_in_flight: int = knob(
+    max_in_flight: int = limit(
         8000,
         Kind.COUNT,
         "requests, event streams and WebSockets in progress in a worker; more wait",
         zero="no limit",
     )
-    max_queued: int = knob(1000, Kind.COUNT, "of them that wait in a worker; one more gets 503")
-    queue_timeout_s: float = knob(10.0, Kind.DURATION, "a request waits, then it gets 503", zero="for ever")
-    max_line_bytes: int = knob(8 << 10, Kind.SIZE, "of a request line, else 414", minimum=64)
-    max_head_bytes: int = knob(32 << 10, Kind.SIZE, "of a request head, else 431", minimum=128)
-    max_headers: int = knob(100, Kind.COUNT, "of a request, else 431", minimum=1)
-    max_body_bytes: int = knob(128 << 20, Kind.SIZE, "of a request body, else 413")
-    max_buffered_body_bytes: int = knob(
+    max_queued: int = limit(1000, Kind.COUNT, "of them that wait in a worker; one more gets 503")
+    queue_timeout_s: float = limit(10.0, Kind.DURATION, "a request waits, then it gets 503", zero="for ever")
+    max_line_bytes: int = limit(8 << 10, Kind.SIZE, "of a request line, else 414", minimum=64)
+    max_head_bytes: int = limit(32 << 10, Kind.SIZE, "of a request head, else 431", minimum=128)
+    max_headers: int = limit(100, Kind.COUNT, "of a request, else 431", minimum=1)
+    max_body_bytes: int = limit(128 << 20, Kind.SIZE, "of a request body, else 413")
+    max_buffered_body_bytes: int = limit(
         8 << 20, Kind.SIZE, "of a body that a handler asks for as a whole, else 413"
     )
-    max_form_fields: int = knob(1000, Kind.COUNT, "fields and files in a form, else 413", minimum=1)
-    max_form_files: int = knob(100, Kind.COUNT, "files in a form, else 413")
-    max_form_memory_bytes: int = knob(1 << 20, Kind.SIZE, "of a form without its files, else 413")
-    max_spool_memory_bytes: int = knob(
+    max_form_fields: int = limit(1000, Kind.COUNT, "fields and files in a form, else 413", minimum=1)
+    max_form_files: int = limit(100, Kind.COUNT, "files in a form, else 413")
+    max_form_memory_bytes: int = limit(1 << 20, Kind.SIZE, "of a form without its files, else 413")
+    max_spool_memory_bytes: int = limit(
         64 << 10, Kind.SIZE, "an uploaded file may take in memory; larger ones go to spool_dir"
     )
     spool_dir: str | None = knob(
         None, Kind.TEXT, "folder for uploads; the system's temporary one if unset", optional=True
     )
-    max_websocket_message_bytes: int = knob(
+    max_websocket_message_bytes: int = limit(
         16 << 20, Kind.SIZE, "of a WebSocket message, else the close code 1009", minimum=1
     )
-    max_websocket_fragments: int = knob(
+    max_websocket_fragments: int = limit(
         100_000, Kind.COUNT, "frames of a WebSocket message, else the close code 1009", minimum=1
     )
-    websocket_compression: bool = knob(True, Kind.FLAG, "permessage-deflate, for clients that offer it")
+    websocket_compression: bool = limit(True, Kind.FLAG, "permessage-deflate, for clients that offer it")
 
     # What is said and believed
     trusted_proxies: tuple[str, ...] = knob(
@@ -285,3 +300,8 @@ def knobs(of: type[Any] = Settings) -> dict[str, Knob]:
         for field in dataclasses.fields(of)
         if field.metadata
     }
+
+
+def limits() -> dict[str, Knob]:
+    """Return what is known of each setting that a listener may have another value of."""
+    return {name: knob for name, knob in knobs().items() if knob.per_listener}

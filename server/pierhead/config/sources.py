@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pierhead.config.apps import parse_apps, read_toml
-from pierhead.config.listen import ListenURL
+from pierhead.config.listen import ListenURL, listen_url_of_table
 from pierhead.config.networks import parse_networks
-from pierhead.config.settings import MOST_WORKERS, Settings, knobs
+from pierhead.config.settings import MOST_LISTENERS, MOST_WORKERS, Settings, knobs
 from pierhead.config.values import parse_value
 from pierhead.errors import ConfigError
 
@@ -86,7 +86,23 @@ def _from_file(named: str | None) -> Iterator[tuple[str, Any, str]]:
     for name, raw in table.items():
         if name not in _KNOBS:
             raise ConfigError(f"{path}: there is no setting {name!r}{_hint(name, _KNOBS)}")
-        yield name, raw, str(path)
+        yield name, _listeners(raw, path) if name == "listen" else raw, str(path)
+
+
+def _listeners(raw: object, path: Path) -> object:
+    """Turn [[listen]] tables into the URLs that they stand for."""
+    if not isinstance(raw, list):
+        return raw
+    urls = []
+    for number, item in enumerate(raw, 1):
+        if isinstance(item, dict):
+            try:
+                urls.append(listen_url_of_table(item))
+            except ValueError as error:
+                raise ConfigError(f"{path}: listen, table {number}: {error}") from None
+        else:
+            urls.append(item)
+    return urls
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
@@ -171,6 +187,15 @@ def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
             f"max_head_bytes ({settings.max_head_bytes}, {sources['max_head_bytes']}): a request line is "
             "part of its head"
         )
+    if len(settings.listen) > MOST_LISTENERS:
+        raise ConfigError(f"listen ({sources['listen']}): a server has at most {MOST_LISTENERS} listeners")
+    for url in settings.listen:
+        own = dataclasses.replace(settings, **dict(ListenURL.parse(url).limits))
+        if own.max_line_bytes > own.max_head_bytes:
+            raise ConfigError(
+                f"{url} ({sources['listen']}): max_line_bytes ({own.max_line_bytes}) is more than "
+                f"max_head_bytes ({own.max_head_bytes}): a request line is part of its head"
+            )
     if settings.metrics_listen in settings.listen:
         raise ConfigError(
             f"metrics_listen ({sources['metrics_listen']}) and listen ({sources['listen']}) are both "

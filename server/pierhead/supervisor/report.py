@@ -16,7 +16,7 @@ def report(server: Server, row: Row) -> None:
     """Copy the numbers to where others read them."""
     cells, meter = row.cells, server.meter
     cells[Cell.OPEN] = server.connections
-    cells[Cell.IN_FLIGHT] = len(server.in_flight)
+    cells[Cell.IN_FLIGHT] = server.in_progress
     requests = server.requests_in_progress(NOTES - 1)
     for index in range(1, NOTES):
         request = requests[index - 1] if index <= len(requests) else None

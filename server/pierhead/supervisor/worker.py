@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pierhead.protocols.http1.judge
 import pierhead.transports.websocket  # noqa: F401 - before the fork: rarely used, and shared by all
 from pierhead.accesslog import AccessLog
-from pierhead.admission import Admission
-from pierhead.board import Cell, Desk, State
+from pierhead.admission import LINE_SETTINGS, Admission, publish
+from pierhead.board import Cell, Desk, Row, State
+from pierhead.config.listen import ListenURL
 from pierhead.forwarded import Forwarding
 from pierhead.health import Health
 from pierhead.latest import Latest
@@ -133,16 +134,14 @@ async def serve_until(
         access_log = AccessLog(settings)
     except OSError as error:
         raise StartFailedError(f"cannot write access_log {settings.access_log}: {error.strerror}") from error
-    server: Server
     row = desk.row
-    latest = Latest(application, row)
-    admission = Admission(latest, settings)
-    health = Health(admission, lambda: server.ready, settings.health_path, settings.ready_path)
     share = Share(row)
-    server = Server(health, settings, forwarding=Forwarding(settings), record=access_log.record, share=share)
-    pulse = Pulse(desk, [partial(report, server), admission.publish], share.meet)
-    admission.in_flight = server.in_flight
-    server.task_ended = admission.left
+    server, lines = _make_server(Latest(application, row), settings, access_log, share)
+
+    def look_around(_: Row) -> None:
+        share.everybody = [other.cells for other in desk.everybody_else()]
+
+    pulse = Pulse(desk, [partial(report, server), partial(publish, lines), look_around], share.meet)
     ours, for_metrics = sockets[: len(settings.listen)], sockets[len(settings.listen) :]
     monitor: Server | None = None
     start = asyncio.ensure_future(server.serve(ours, settings.listen))
@@ -160,7 +159,7 @@ async def serve_until(
         raise StartFailedError("".join(traceback.format_exception(failure)).rstrip()) from failure
     if for_metrics:
         monitor = Server(Metrics(desk.board), dataclasses.replace(settings, max_connections=_SCRAPERS))
-        await monitor.serve(for_metrics)
+        await monitor.serve(for_metrics, [settings.metrics_listen])
     pulse.start()
     row.cells[Cell.STATE] = State.SERVING
     ready()
@@ -177,3 +176,25 @@ async def serve_until(
             async with asyncio.timeout(settings.drain_timeout_s or None):
                 await server.close()
         access_log.close()
+
+
+def _make_server(
+    application: Application, settings: Settings, access_log: AccessLog, share: Share
+) -> tuple[Server, list[Admission]]:
+    """Return the server, and the lines that requests wait in: the common one, and listeners' own."""
+    server: Server
+
+    def admit(settings: Settings) -> tuple[Admission, Health]:
+        line = Admission(application, settings)
+        return line, Health(line, lambda: server.ready, settings.health_path, settings.ready_path)
+
+    line, health = admit(settings)
+    server = Server(health, settings, forwarding=Forwarding(settings), record=access_log.record, share=share)
+    line.serve(server)
+    lines: dict[tuple[tuple[str, Any], ...], Admission] = {(): line}
+    for listener in map(ListenURL.parse, settings.listen):
+        if listener.limits not in lines and not LINE_SETTINGS.isdisjoint(dict(listener.limits)):
+            line, health = admit(dataclasses.replace(settings, **dict(listener.limits)))
+            line.serve(server.door(listener, health))
+            lines[listener.limits] = line
+    return server, list(lines.values())

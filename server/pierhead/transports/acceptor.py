@@ -38,7 +38,10 @@ class Share:
     """What a worker knows of the others, to leave them their share."""
 
     def __init__(self, row: Row) -> None:
-        self._cells = row.cells
+        self.cells = self._cells = row.cells
+        """What this worker writes."""
+        self.everybody: list[memoryview] = []
+        """The cells of all other workers, whatever they do."""
         self._peers: list[memoryview] = []
         self._at_meeting = 0
 

@@ -115,7 +115,7 @@ class HttpConnection(asyncio.Protocol):
         self.trusted = self.server.trusts(self.client)
         if transport.get_extra_info("ssl_object") is not None:
             self.scheme = "https"
-        self._wait_for(_FIRST_BYTE, self.server.settings.head_timeout_s)
+        self._wait_for(_FIRST_BYTE, self.server.settings.first_byte_timeout_s)
         if status := self.server.add(self):
             whose = "from your address" if status == 429 else "for this server"
             self._refuse(status, f"too many connections {whose}", {"Retry-After": "1"})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import dataclasses
 import ipaddress
 import itertools
 import os
@@ -13,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Sized
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pierhead.config.listen import ListenURL
 from pierhead.forwarded import WARY, WATCHED, Forwarding
@@ -27,6 +29,7 @@ from pierhead.transports.body import IncomingBody
 from pierhead.transports.connection import HttpConnection
 from pierhead.transports.descriptors import connection_budget
 from pierhead.transports.meter import Meter
+from pierhead.transports.tally import Tally
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
@@ -69,15 +72,8 @@ class Server:
         share: Share | None = None,
     ) -> None:
         self.application = application
-        self.settings = settings
         self.record = record
         self.respond = application.respond
-        self.http_limits = Http1Limits(
-            max_line_bytes=settings.max_line_bytes,
-            max_head_bytes=settings.max_head_bytes,
-            max_headers=settings.max_headers,
-            max_body_bytes=settings.max_body_bytes,
-        )
         self.draining = False
         self.close_code = 1001
         """What WebSockets are closed with while the server drains."""
@@ -88,20 +84,12 @@ class Server:
         """The field lines Date and Server, rendered."""
         self._forwarding = forwarding or Forwarding(settings)
         self.meter = Meter()
-        self._body_limits = BodyLimits(
-            max_buffered_body_bytes=settings.max_buffered_body_bytes,
-            max_spool_memory_bytes=settings.max_spool_memory_bytes,
-            max_form_files=settings.max_form_files,
-            max_form_fields=settings.max_form_fields,
-            max_form_memory_bytes=settings.max_form_memory_bytes,
-            spool_dir=settings.spool_dir,
-        )
         self.request_id_field = settings.request_id_header
         """The name of the field that carries the request's id, "" where none does."""
         self.request_id_name = self.request_id_field.lower().encode("latin-1")
-        watched = [*WATCHED, self.request_id_name] if self.request_id_name else list(WATCHED)
-        self.simple_heads = SimpleHeads(self.http_limits, watched, WARY)
-        self._nothing_watched = (None,) * len(watched)
+        self._watched = [*WATCHED, self.request_id_name] if self.request_id_name else list(WATCHED)
+        self._nothing_watched = (None,) * len(self._watched)
+        self._limit(settings)
         self.chores: list[Callable[[float], None]] = []
         """What else is done at each sweep; called with the time."""
         self._id_prefix = os.urandom(6).hex()
@@ -112,6 +100,10 @@ class Server:
         self.task_ended: Callable[[], None] = _nothing
         """Called when a request that took its time has ended."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._max_connections = settings.max_connections
+        self._tally = Tally(share)
+        self._own_tally: Tally | None = None
+        self._doors: dict[tuple[tuple[str, Any], ...], Server] = {}
         self._share = share
         self._listeners: list[Acceptor | asyncio.Server] = []
         self._sweep: asyncio.TimerHandle | None = None
@@ -125,12 +117,17 @@ class Server:
 
     @property
     def in_flight(self) -> Sized:
-        """The requests and WebSockets that somebody works on, or waits for."""
+        """The requests and WebSockets that somebody works on, or waits for: but those of other lines."""
         return self._tasks
+
+    @property
+    def in_progress(self) -> int:
+        """How many requests and WebSockets somebody works on, or waits for."""
+        return sum(map(len, self._lines()))
 
     def requests_in_progress(self, most: int) -> list[Request]:
         """Return up to `most` of the requests that have no complete response yet."""
-        if not self._tasks:
+        if not self.in_progress:
             return []
         requests = (connection.request for connection in self._connections)
         return list(itertools.islice((request for request in requests if request is not None), most))
@@ -164,16 +161,37 @@ class Server:
         Raises OSError for a socket that cannot listen, CertificateError for certificates that cannot be used.
         """
         listener = ListenURL.parse(url)
+        server = self.door(listener) if listener.limits else self
         if listener.protocol == "https" or listener.proxy_protocol:
             from pierhead.transports.secure import accept_securely
 
-            self._listeners.append(accept_securely(self, socket, listener, self._share))
+            self._listeners.append(accept_securely(server, socket, listener, self._share))
             return
-        connect = partial(self.connect, listener.protocol)
+        connect = partial(server.connect, listener.protocol)
         if sys.platform == "win32":  # its event loop tells nothing of a listening socket
             self._listeners.append(await asyncio.get_running_loop().create_server(connect, sock=socket))
         else:
             self._listeners.append(Acceptor(self, socket, connect, self._share, connection_budget()))
+
+    def door(self, listener: ListenURL, application: Application | None = None) -> Server:
+        """Return the server that a listener with limits of its own needs: this one, but for the limits.
+
+        Listeners with the same limits share one. With `application`, which calls this server's in the end,
+        its requests in progress are counted apart from the others; without, among them.
+        """
+        door = self._doors.get(listener.limits)
+        if door is None:
+            own = dict(listener.limits)
+            door = self._doors[listener.limits] = copy.copy(self)
+            door._limit(dataclasses.replace(self.settings, **own))
+            if "max_connections" in own:
+                door._own_tally = Tally(self._share, len(self._doors))  # as all workers count them
+            if "max_connections_per_client" in own:
+                door._by_client = Counter()
+            if application is not None:
+                door.application, door.respond = application, application.respond
+                door._tasks = set()
+        return door
 
     def connect(self, protocol: str = "http") -> HttpConnection:
         """Return the asyncio side of a new connection by `http`, `fastcgi` or `scgi`."""
@@ -189,8 +207,9 @@ class Server:
         WebSockets are closed with 1001 (`going_away`) or 1012, event streams are ended, idle connections
         get a short grace in which a request under way is still answered. Returns how many were cut.
         """
-        self.draining = True
-        self.close_code = 1001 if going_away else 1012
+        for server in (self, *self._doors.values()):
+            server.draining = True
+            server.close_code = 1001 if going_away else 1012
         for listener in self._listeners:
             if isinstance(listener, Acceptor):
                 # Where the server restarts, the next generation takes what is queued.
@@ -215,15 +234,16 @@ class Server:
         cut = len(self._connections)
         for connection in list(self._connections):
             connection.abort()
-        for task in list(self._tasks):
+        tasks = [task for line in self._lines() for task in line]
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1.0)
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
         return cut
 
     async def finished(self) -> None:
         """Wait until no connection is open and no task goes on."""
-        while self._connections or self._tasks:
+        while self._connections or self.in_progress:
             self._empty.clear()
             await self._empty.wait()
 
@@ -255,20 +275,30 @@ class Server:
         503: it is one more than `max_connections`; 429: than `max_connections_per_client`.
         """
         self._connections.add(connection)
-        settings = self.settings
-        if len(self._connections) > settings.max_connections:
+        tally, own = self._tally, self._own_tally
+        tally.change(+1)
+        if own is not None:
+            own.change(+1)
+            if own.total > self.settings.max_connections:
+                return 503
+        if tally.total > self._max_connections:
             return 503
-        if settings.max_connections_per_client and not connection.trusted:
+        if self.settings.max_connections_per_client and not connection.trusted:
             who = client_key(connection.client.host)
             self._counted[connection] = who
             self._by_client[who] += 1
-            if self._by_client[who] > settings.max_connections_per_client:
+            if self._by_client[who] > self.settings.max_connections_per_client:
                 return 429
         return 0
 
     def remove(self, connection: HttpConnection) -> None:
         """Forget a connection that is closed."""
+        if connection not in self._connections:
+            return
         self._connections.discard(connection)
+        self._tally.change(-1)
+        if self._own_tally is not None:
+            self._own_tally.change(-1)
         self._empty.set()
         who = self._counted.pop(connection, None)
         if who is not None:
@@ -325,6 +355,31 @@ class Server:
 
     # Inside
 
+    def _limit(self, settings: Settings) -> None:
+        """Take the limits of connections, heads and bodies from `settings`."""
+        self.settings = settings
+        self.http_limits = Http1Limits(
+            max_line_bytes=settings.max_line_bytes,
+            max_head_bytes=settings.max_head_bytes,
+            max_headers=settings.max_headers,
+            max_body_bytes=settings.max_body_bytes,
+        )
+        self._body_limits = BodyLimits(
+            max_buffered_body_bytes=settings.max_buffered_body_bytes,
+            max_spool_memory_bytes=settings.max_spool_memory_bytes,
+            max_form_files=settings.max_form_files,
+            max_form_fields=settings.max_form_fields,
+            max_form_memory_bytes=settings.max_form_memory_bytes,
+            spool_dir=settings.spool_dir,
+        )
+        self.simple_heads = SimpleHeads(self.http_limits, self._watched, WARY)
+
+    def _lines(self) -> list[set[asyncio.Task[None]]]:
+        """Return the tasks, by the lines in which they are counted."""
+        lines = [self._tasks]
+        lines += [door._tasks for door in self._doors.values() if door._tasks is not self._tasks]
+        return lines
+
     def _next_id(self) -> str:
         return f"{self._id_prefix}{next(self._ids):08x}"
 
@@ -339,6 +394,8 @@ class Server:
 
     def _now(self) -> None:
         self.now = self.clock()
+        for door in self._doors.values():
+            door.now = self.now
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
@@ -347,6 +404,8 @@ class Server:
         if self.settings.server_header:
             lines.append(f"Server: {self.settings.server_header}\r\n")
         self.stamp = "".join(lines).encode("latin-1")
+        for door in self._doors.values():
+            door.stamp = self.stamp
         for connection in list(self._connections):
             connection.tick(self.now)
         for chore in self.chores:

@@ -169,13 +169,14 @@ def load_certificates(settings: Settings) -> Certificates:
 
     So they are read while they may be, before the process becomes another user. Raises CertificateError.
     """
-    known = _known.get(settings)
+    key = (settings.tls_certificate, settings.tls_key, settings.tls_client_ca, settings.tls_minimum_version)
+    known = _known.get(key)
     if known is None:
-        known = _known[settings] = Certificates(settings)
+        known = _known[key] = Certificates(settings)
     return known
 
 
-_known: dict[Settings, Certificates] = {}
+_known: dict[tuple[object, ...], Certificates] = {}
 
 
 class TlsConnection(HttpConnection):

@@ -15,13 +15,13 @@ import inspect
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from pierhead.hooks import Hooks, Per
 from pierhead.messages.headers import HeaderItems
 from pierhead.messages.request import Request
 from pierhead.messages.state import State
-from pierhead.routing import Converters, Handler, Router, parse_pattern
+from pierhead.routing import Converters, Handler, Limits, LimitsGiven, Router, parse_pattern
 from pierhead.routing.converters import Convert
 from pierhead.static import StaticFiles
 
@@ -84,13 +84,9 @@ class App:
         max_body_bytes: int | None = None,
         handler_timeout_s: float | None = None,
     ) -> None:
-        for limit, value in (("max_body_bytes", max_body_bytes), ("handler_timeout_s", handler_timeout_s)):
-            if value is not None and value <= 0:
-                raise ValueError(f"{limit} is a number greater than 0, or None for no limit, not {value!r}")
         self.name = name
         self.debug = debug
-        self.max_body_bytes = max_body_bytes
-        self.handler_timeout_s = handler_timeout_s
+        self.limits = Limits(max_body_bytes, handler_timeout_s) or None
         self.state = State("app.state")
         """What the application keeps in this worker, such as connections; no other worker sees it."""
         self.hooks = Hooks(self)
@@ -106,7 +102,7 @@ class App:
 
     # Routes
 
-    def route(self, path: str, *, methods: Iterable[str]) -> Callable[[F], F]:
+    def route(self, path: str, *, methods: Iterable[str], **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
         """Have the decorated function answer `methods` on `path`.
 
         `path` is a pattern, see `pierhead.routing.patterns`. The function is called with the request and, by
@@ -115,48 +111,50 @@ class App:
         or None to pass the request on: to the next route that matches, then to the endpoints after the
         router.
 
-        GET answers HEAD too. OPTIONS is answered with Allow, another method of a known path with 405. Raises
-        ValueError for a malformed path and a route that exists, TypeError for a function that cannot be
-        called so.
+        GET answers HEAD too. OPTIONS is answered with Allow, another method of a known path with 405.
+        `max_body_bytes` and `handler_timeout_s` are as those of an App, for this function alone. Raises
+        ValueError for a malformed path, a route that exists and a limit that is not positive, TypeError for a
+        function that cannot be called so.
         """
         pattern = parse_pattern(path)
         names = _methods(path, methods)
+        own = Limits(**limits)
 
         def decorate(function: F) -> F:
-            handler = Handler(function)
+            handler = Handler(function, own)
             handler.check(path, "request", named=pattern.names)
             self.router.add(pattern, names, handler)
             return function
 
         return decorate
 
-    def get(self, path: str) -> Callable[[F], F]:
+    def get(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
         """Have the decorated function answer GET and HEAD on `path`; see `route`."""
-        return self.route(path, methods=["GET"])
+        return self.route(path, methods=["GET"], **limits)
 
-    def head(self, path: str) -> Callable[[F], F]:
+    def head(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
         """Have the decorated function answer HEAD on `path`, in the place of its GET route; see `route`."""
-        return self.route(path, methods=["HEAD"])
+        return self.route(path, methods=["HEAD"], **limits)
 
-    def post(self, path: str) -> Callable[[F], F]:
+    def post(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
         """Have the decorated function answer POST on `path`; see `route`."""
-        return self.route(path, methods=["POST"])
+        return self.route(path, methods=["POST"], **limits)
 
-    def put(self, path: str) -> Callable[[F], F]:
+    def put(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
         """Have the decorated function answer PUT on `path`; see `route`."""
-        return self.route(path, methods=["PUT"])
+        return self.route(path, methods=["PUT"], **limits)
 
-    def patch(self, path: str) -> Callable[[F], F]:
+    def patch(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
         """Have the decorated function answer PATCH on `path`; see `route`."""
-        return self.route(path, methods=["PATCH"])
+        return self.route(path, methods=["PATCH"], **limits)
 
-    def delete(self, path: str) -> Callable[[F], F]:
+    def delete(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
         """Have the decorated function answer DELETE on `path`; see `route`."""
-        return self.route(path, methods=["DELETE"])
+        return self.route(path, methods=["DELETE"], **limits)
 
-    def options(self, path: str) -> Callable[[F], F]:
+    def options(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
         """Have the decorated function answer OPTIONS on `path`, in the place of the server; see `route`."""
-        return self.route(path, methods=["OPTIONS"])
+        return self.route(path, methods=["OPTIONS"], **limits)
 
     def websocket(self, path: str) -> Callable[[F], F]:
         """Have the decorated `async def` function converse on the WebSockets opened at `path`.

@@ -160,6 +160,37 @@ def test_handler_timeout_is_504_and_logged(caplog: pytest.LogCaptureFixture) -> 
         assert client.get("/own").text == "handled of the application itself"
 
 
+def test_a_route_has_limits_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+
+    @app.post("/note", max_body_bytes=4)
+    async def note(request: Request) -> bytes:
+        return await request.body()
+
+    @app.post("/elsewhere")
+    async def elsewhere(request: Request) -> bytes:
+        return await request.body()
+
+    @app.get("/wait/{number:int}", handler_timeout_s=0.01)
+    async def wait(request: Request, number: int) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    @app.get("/thread", handler_timeout_s=60)
+    def thread(request: Request) -> str:
+        return "in time"
+
+    with Client(app) as client:
+        assert client.post("/note", content=b"1234").text == "1234"
+        assert client.post("/note", content=b"12345").status == 413
+        assert client.post("/elsewhere", content=b"12345").status == 200
+        assert client.get("/wait/1").status == 504
+        assert "took longer than the handler_timeout_s=0.01 of tests.interfaces.test_native" in caplog.text
+        assert client.get("/thread").text == "in time"
+    with pytest.raises(ValueError, match="handler_timeout_s is a number greater than 0"):
+        app.get("/never", handler_timeout_s=0)
+
+
 async def test_a_thread_whose_request_is_cancelled_goes_on_and_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import functools
 import threading
 import traceback
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from pierhead.app import App, Endpoint
 from pierhead.errors import ClientDisconnected, HTTPError
@@ -21,10 +21,12 @@ from pierhead.messages.files import FileBody
 from pierhead.messages.request import Request
 from pierhead.messages.response import Response
 from pierhead.messages.websocket import WebSocket
-from pierhead.routing import Handler, Mount, Route
+from pierhead.routing import Handler, Limits, Mount, Route
 from pierhead.routing.handlers import to_response
 
 __all__ = ["NativeApplication"]
+
+T = TypeVar("T")
 
 _VALIDATORS = frozenset({b"etag", b"last-modified"})
 
@@ -88,9 +90,9 @@ class NativeApplication:
         try:
             app = self.app
             fixed = None
-            if not (app.before or app.exceptions or app.max_body_bytes or app.handler_timeout_s):
+            if not (app.before or app.exceptions or app.limits):
                 fixed = app.router.fixed(request.raw_path, request.method)
-            if fixed is not None and fixed.handler.is_async:  # the same as below, in fewer steps
+            if fixed is not None and fixed.handler.is_plain:  # the same as below, in fewer steps
                 request.app = app
                 result = await fixed.handler.call(request)
                 if result.__class__ is Response:
@@ -109,9 +111,9 @@ class NativeApplication:
         """Have `app` answer; raises what it does not handle itself."""
         request.app = app
         try:
-            if app.max_body_bytes or app.handler_timeout_s:
-                return await self._answer_in_limits(app, request)
-            return await self._ask(app, request)
+            if app.limits is None:
+                return await self._ask(app, request)
+            return await _within(app.limits, request, app.name, self._ask, app, request)
         except Exception as error:
             if not app.exceptions:
                 raise
@@ -119,23 +121,6 @@ class NativeApplication:
             if response is None:
                 raise
             return response
-
-    async def _answer_in_limits(self, app: App, request: Request) -> Response:
-        """Have `app` answer within its own limits; raises HTTPError 413 or 504 beyond them."""
-        if app.max_body_bytes is not None:
-            limit_body(request, app.max_body_bytes)
-        if app.handler_timeout_s is None:
-            return await self._ask(app, request)
-        deadline = asyncio.timeout(app.handler_timeout_s)
-        try:
-            async with deadline:
-                return await self._ask(app, request)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            message = "took longer than the handler_timeout_s=%g of %s"
-            log_failure(request, message, app.handler_timeout_s, app.name)
-            raise HTTPError(504, "the application did not answer in time") from None
 
     async def _ask(self, app: App, request: Request) -> Response:
         """Ask endpoints and router in their order; raises HTTPError 404 where nobody answers."""
@@ -228,6 +213,12 @@ class NativeApplication:
         return None
 
     def _call(self, handler: Handler, *arguments: Any, **named: Any) -> Awaitable[Any]:
+        if handler.limits is not None:
+            (request,) = arguments
+            return _within(handler.limits, request, handler.name, self._run, handler, request, **named)
+        return self._run(handler, *arguments, **named)
+
+    def _run(self, handler: Handler, *arguments: Any, **named: Any) -> Awaitable[Any]:
         if handler.is_async:
             called: Awaitable[Any] = handler.call(*arguments, **named)
             return called
@@ -308,6 +299,33 @@ class NativeApplication:
             return Response.problem(500)
         lines = [line.rstrip("\n") for line in traceback.format_exception(error)]
         return Response.problem(500, f"{type(error).__name__}: {error}", traceback=lines)
+
+
+async def _within(
+    limits: Limits,
+    request: Request,
+    name: str,
+    call: Callable[..., Awaitable[T]],
+    *arguments: Any,
+    **named: Any,
+) -> T:
+    """Return what a call returns within limits, which are those of `name`.
+
+    Raises HTTPError 413 or 504 beyond them.
+    """
+    if limits.max_body_bytes is not None:
+        limit_body(request, limits.max_body_bytes)
+    deadline = asyncio.timeout(limits.handler_timeout_s)
+    try:
+        async with deadline:
+            return await call(*arguments, **named)
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        log_failure(
+            request, "took longer than the handler_timeout_s=%g of %s", limits.handler_timeout_s, name
+        )
+        raise HTTPError(504, "the application did not answer in time") from None
 
 
 def _enter_mount(request: Request, index: int) -> tuple[App, str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pierhead.routing.converters import Converter, Converters
 from pierhead.routing.handlers import Handler
+from pierhead.routing.limits import Limits, LimitsGiven
 from pierhead.routing.patterns import Pattern, parse_pattern
 from pierhead.routing.router import Match, Mount, Route, Router, Routes
 
@@ -11,6 +12,8 @@ __all__ = [
     "Converter",
     "Converters",
     "Handler",
+    "Limits",
+    "LimitsGiven",
     "Match",
     "Mount",
     "Pattern",

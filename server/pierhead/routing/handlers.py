@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pierhead.messages.response import Response
+from pierhead.routing.limits import Limits
 
 __all__ = ["Handler", "needs_argument", "to_response"]
 
 
 class Handler:
-    """A function or other callable, and how it is called: awaited, or in a thread."""
+    """A function or other callable, and how it is called: awaited, or in a thread; within its own limits."""
 
-    __slots__ = ("call", "is_async")
+    __slots__ = ("call", "is_async", "is_plain", "limits")
 
-    def __init__(self, call: Callable[..., Any]) -> None:
+    def __init__(self, call: Callable[..., Any], limits: Limits | None = None) -> None:
         if not callable(call):
             raise TypeError(f"a handler is a function, not {type(call).__name__}")
         plain = inspect.isroutine(call) or isinstance(call, functools.partial)
@@ -32,6 +33,9 @@ class Handler:
             )
         self.call = call
         self.is_async = inspect.iscoroutinefunction(target)
+        self.limits = limits or None
+        self.is_plain = self.is_async and not limits
+        """Whether it is only awaited."""
 
     @property
     def name(self) -> str:

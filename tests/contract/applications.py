@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from pierhead import App, Request, Response
 from pierhead.interfaces.adapt import adapt
 from pierhead.interfaces.base import Application
-from pierhead.interfaces.gateway import FastCGIApplication, ProgramApplication, ScgiApplication
-from pierhead.messages.websocket import WebSocket
+from pierhead.messages.request import Request
+from pierhead.messages.response import Response
 from tests.contract.behaviour import Asked, Said, answer
 from tests.contract.program import fields_of
+
+if TYPE_CHECKING:
+    from pierhead import App
+    from pierhead.messages.websocket import WebSocket
 
 __all__ = ["INTERFACES", "ByHost", "host_of", "native"]
 
 
 def native() -> App:
     """As a native App."""
+    from pierhead import App
+
     app = App("native")
 
     @app.endpoint(priority=1)
@@ -125,6 +130,8 @@ def make(interface: str, upstreams: Mapping[str, int], program: Path) -> Applica
         return adapt(asgi, interface="asgi", name="asgi")
     if interface == "wsgi":
         return adapt(wsgi, interface="wsgi", name="wsgi")
+    from pierhead.interfaces.gateway import FastCGIApplication, ProgramApplication, ScgiApplication
+
     if interface == "CGI program":
         return ProgramApplication(program)
     if interface == "FastCGI program":
@@ -145,8 +152,12 @@ class ByHost:
 
     name = "by host"
 
-    def __init__(self, upstreams: Mapping[str, int], program: Path) -> None:
-        self.applications = {host_of(name): make(name, upstreams, program) for name in INTERFACES}
+    def __init__(self, upstreams: Mapping[str, int], program: Path, only: str | None = None) -> None:
+        """Make all applications, or `only` the one with that host name."""
+        hosts = {host_of(name): name for name in INTERFACES}
+        self.applications = {
+            host: make(name, upstreams, program) for host, name in hosts.items() if only in {None, host}
+        }
 
     def start_master(self) -> None:
         for application in self.applications.values():

@@ -1,50 +1,62 @@
 """One application, as a function of what was asked; each interface has it called in its own way.
 
-It is of the standard library alone: one of the interfaces starts a program with it for each request.
+One of the interfaces starts a program with it for each request: so it imports nothing before it needs it.
 """
 
 from __future__ import annotations
 
-import base64
-import dataclasses
-import hashlib
-from collections.abc import Iterable
-from urllib.parse import parse_qsl, unquote
+TYPE_CHECKING = False  # typing would take longer to import than all of this
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-__all__ = ["Asked", "Said", "answer"]
+__all__ = ["ALL_BYTES", "Asked", "Said", "answer", "large"]
 
 ALL_BYTES = bytes(range(256))
-LARGE = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(10_000))  # 320 kB
-PIECES = tuple(b"piece %03d\n" % number for number in range(200))
 TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 
 
-@dataclasses.dataclass(frozen=True)
 class Asked:
-    """What an interface tells an application."""
+    """What an interface tells an application; `path` is decoded."""
 
-    method: str
-    path: str
-    """Decoded."""
-    query: str
-    fields: list[tuple[str, str]]
-    body: bytes
-    client: str
-    scheme: str
+    def __init__(
+        self,
+        *,
+        method: str,
+        path: str,
+        query: str,
+        fields: list[tuple[str, str]],
+        body: bytes,
+        client: str,
+        scheme: str,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.fields = fields
+        self.body = body
+        self.client = client
+        self.scheme = scheme
 
     def field(self, name: str) -> str:
         """Return the values of all fields of a name, joined."""
         return ", ".join(value for key, value in self.fields if key.lower() == name.lower())
 
 
-@dataclasses.dataclass(frozen=True)
 class Said:
     """What an application answers; several pieces come one after the other, without a length."""
 
-    status: int
-    fields: list[tuple[str, str]]
-    pieces: Iterable[bytes]
-    streamed: bool = False
+    def __init__(
+        self, status: int, fields: list[tuple[str, str]], pieces: Iterable[bytes], *, streamed: bool = False
+    ) -> None:
+        self.status = status
+        self.fields = fields
+        self.pieces = pieces
+        self.streamed = streamed
+
+
+def large() -> bytes:
+    """Return a body of 320 kB."""
+    return b"".join(b"%015d\n" % number for number in range(20_000))
 
 
 def text(body: str, status: int = 200, *fields: tuple[str, str]) -> Said:
@@ -60,9 +72,9 @@ def answer(asked: Asked) -> Said:
     if name == "bytes":
         return Said(200, [("Content-Type", "application/octet-stream")], [ALL_BYTES])
     if name == "large":
-        return Said(200, [("Content-Type", "application/octet-stream")], [LARGE])
+        return Said(200, [("Content-Type", "application/octet-stream")], [large()])
     if name == "stream":
-        return Said(200, TEXT, PIECES, streamed=True)
+        return Said(200, TEXT, [b"piece %03d\n" % number for number in range(200)], streamed=True)
     if name == "empty":
         return text("")
     if name == "no-content":
@@ -96,24 +108,29 @@ def answer(asked: Asked) -> Said:
 def _told(name: str, asked: Asked) -> str:
     """Return what was asked, in text."""
     if name == "query":
+        from urllib.parse import parse_qsl
+
         return f"{asked.query} {parse_qsl(asked.query, keep_blank_values=True)}"
     if name == "cookie":
         return repr([pair.partition("=")[::2] for pair in asked.field("Cookie").split("; ")])
     if name == "login":
-        return base64.b64decode(asked.field("Authorization").removeprefix("Basic ")).decode()
-    if name == "field":
-        return asked.field("X-Asked")
-    if name == "length":
-        return f"{asked.field('Content-Length')} {len(asked.body)}"
+        import binascii
+
+        return binascii.a2b_base64(asked.field("Authorization").removeprefix("Basic ")).decode()
+    if name == "digest":
+        import hashlib
+
+        return hashlib.sha256(asked.body).hexdigest()
     told = {
         "text": "plain",
         "method": asked.method,
-        "path": unquote(asked.path),
+        "path": asked.path,
         "host": asked.field("Host"),
         "client": asked.client,
         "scheme": asked.scheme,
+        "field": asked.field("X-Asked"),
+        "length": f"{asked.field('Content-Length')} {len(asked.body)}",
         "proxy": asked.field("Proxy") or "no Proxy field",
-        "digest": hashlib.sha256(asked.body).hexdigest(),
         "type": asked.field("Content-Type"),
     }
     return told.get(name, "the root")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
-from tests.contract.behaviour import ALL_BYTES, LARGE
+from tests.contract.behaviour import ALL_BYTES, large
 from tests.contract.wire import Ask
 
 __all__ = ["CASES", "Case"]
 
+LARGE = large()
 FORM = b"name=Ada+Lovelace&born=1815"
 BOUNDARY = "----boundary"
+FORM_DATA = f"multipart/form-data; boundary={BOUNDARY}"
 UPLOAD = (
     f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n'
     "Content-Type: application/octet-stream\r\n\r\n"
@@ -29,8 +31,16 @@ def get(target: str, *fields: tuple[str, str], method: str = "GET") -> Ask:
     return Ask(method, target, fields)
 
 
-def send(target: str, body: bytes, kind: str = "text/plain", method: str = "POST") -> Ask:
-    return Ask(method, target, [("Content-Type", kind)], body)
+def send(
+    target: str,
+    body: bytes,
+    kind: str = "text/plain",
+    method: str = "POST",
+    *,
+    chunked: bool = False,
+    expects: bool = False,
+) -> Ask:
+    return Ask(method, target, [("Content-Type", kind)], body, chunked, expects)
 
 
 CASES = [
@@ -82,9 +92,20 @@ CASES = [
     Case("a large body sent", send("/digest", LARGE, "application/octet-stream")),
     Case("a large body there and back", send("/echo", LARGE, "application/octet-stream")),
     Case("a form", send("/echo", FORM, "application/x-www-form-urlencoded")),
-    Case("an upload", send("/echo", UPLOAD, f"multipart/form-data; boundary={BOUNDARY}")),
+    Case("an upload", send("/echo", UPLOAD, FORM_DATA)),
     Case("the length of a body", send("/length", b"hello")),
     Case("the type of a body", send("/type", b"{}", "application/json; charset=utf-8")),
+    Case("a body in chunks", send("/echo", b"hello", chunked=True)),
+    Case("a body in no chunks", send("/echo", b"", chunked=True)),
+    Case("a large body in chunks", send("/digest", LARGE, "application/octet-stream", chunked=True)),
+    Case("a large body in chunks there and back", send("/echo", LARGE, chunked=True)),
+    Case(
+        "an upload in chunks",
+        send("/echo", UPLOAD, f"multipart/form-data; boundary={BOUNDARY}", chunked=True),
+    ),
+    Case("a body that waits for 100", send("/echo", b"hello", expects=True)),
+    Case("a large body that waits for 100", send("/digest", LARGE, expects=True)),
+    Case("chunks that wait for 100", send("/echo", UPLOAD, chunked=True, expects=True)),
     Case("a POST without a body", get("/method", ("Content-Length", "0"), method="POST")),
     Case("PUT", send("/echo", b"put", method="PUT")),
     Case("PATCH", send("/echo", b"patch", method="PATCH")),

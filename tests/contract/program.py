@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
 from tests.contract.behaviour import Asked, answer
 
-__all__ = ["fields_of", "main", "write_program"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = """\
-#!{python}
-import sys
-sys.path[:0] = [{folder!r}]
-from tests.contract.program import main
-main()
-"""
-
-
-def write_program(file: Path, python: str = sys.executable, folder: Path = ROOT) -> Path:
-    """Write the executable; `folder` is where `tests` is."""
-    file.write_text(PROGRAM.format(python=python, folder=str(folder)))
-    file.chmod(0o755)
-    return file
+__all__ = ["fields_of", "main"]
 
 
 def fields_of(environ: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import socket
@@ -21,7 +22,7 @@ from pierhead.transports.server import Server
 from pierhead.transports.stdio import StreamTransport
 from tests.certificates import make_certificate
 from tests.contract.applications import ByHost, native
-from tests.contract.program import write_program
+from tests.contract.executable import write_program
 from tests.contract.wire import (
     Answer,
     Ask,
@@ -29,7 +30,7 @@ from tests.contract.wire import (
     fastcgi_answer,
     fastcgi_request,
     http_answer,
-    http_request,
+    http_parts,
     scgi_request,
     variables,
 )
@@ -37,6 +38,7 @@ from tests.contract.wire import (
 __all__ = ["Serving", "Way", "http_way"]
 
 TIMEOUT_S = 30.0
+EXPECTS = b"Expect: 100-continue\r\n"
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 
 
@@ -50,13 +52,14 @@ class Way:
     """How many requests to send at a time."""
     port: int = 0
     """Where it is by HTTP on TCP."""
+    by_http: bool = True
 
 
 def http_way(port: int, at_once: int = 1) -> Way:
     """Ask by HTTP."""
 
     def ask(ask: Ask) -> Answer:
-        return http_answer(_exchange(_connect(port), http_request(_closing(ask))), ask.method)
+        return http_answer(_exchange(_connect(port), *http_parts(_closing(ask))), ask.method)
 
     return Way(ask, at_once=at_once, port=port)
 
@@ -98,9 +101,9 @@ class Serving:
             "HTTP/1.1 on a unix socket": Way(self._ask_unix, nobody),
             "HTTPS": Way(self._ask_https, {"the scheme": b"https"}),
             "HTTP/1.1 on standard input and output": Way(self._ask_stdio, nobody),
-            "FastCGI": Way(self._ask_fastcgi),
-            "SCGI": Way(self._ask_scgi),
-            "CGI": Way(self._ask_cgi),
+            "FastCGI": Way(self._ask_fastcgi, by_http=False),
+            "SCGI": Way(self._ask_scgi, by_http=False),
+            "CGI": Way(self._ask_cgi, by_http=False),
         }
 
     async def _start(self) -> None:
@@ -126,34 +129,33 @@ class Serving:
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(TIMEOUT_S)
         client.connect(self._unix)
-        return http_answer(_exchange(client, http_request(_closing(ask))), ask.method)
+        return http_answer(_exchange(client, *http_parts(_closing(ask))), ask.method)
 
     def _ask_https(self, ask: Ask) -> Answer:
         context = ssl.create_default_context(cafile=self._settings.tls_certificate[0])
         client = context.wrap_socket(_connect(self.ports["https"]), server_hostname="localhost")
-        return http_answer(_exchange(client, http_request(_closing(ask))), ask.method)
+        return http_answer(_exchange(client, *http_parts(_closing(ask))), ask.method)
 
     def _ask_fastcgi(self, ask: Ask) -> Answer:
         request = fastcgi_request(dataclasses.replace(ask, variables=LOCAL))
-        return fastcgi_answer(_exchange(_connect(self.ports["fastcgi"]), request), ask.method)
+        return fastcgi_answer(_exchange(_connect(self.ports["fastcgi"]), b"", request), ask.method)
 
     def _ask_scgi(self, ask: Ask) -> Answer:
         request = scgi_request(dataclasses.replace(ask, variables=LOCAL))
-        return cgi_answer(_exchange(_connect(self.ports["scgi"]), request), ask.method)
+        return cgi_answer(_exchange(_connect(self.ports["scgi"]), b"", request), ask.method)
 
     def _ask_stdio(self, ask: Ask) -> Answer:
-        request = http_request(_closing(ask))
-        return http_answer(self._on_pipes(self._server.connect, request), ask.method)
+        return http_answer(self._on_pipes(self._server.connect, *http_parts(_closing(ask))), ask.method)
 
     def _ask_cgi(self, ask: Ask) -> Answer:
         path = unquote(ask.target.partition("?")[0], "latin-1")
-        told = {**LOCAL, "SCRIPT_NAME": "", "PATH_INFO": path}
+        told = {**LOCAL, "CONTENT_LENGTH": str(len(ask.body)), "SCRIPT_NAME": "", "PATH_INFO": path}
         found = variables(dataclasses.replace(ask, variables=told))
         environment = {name.encode(): value.encode("latin-1") for name, value in found.items()}
-        data = self._on_pipes(lambda: CgiConnection(self._server, environment), ask.body)
+        data = self._on_pipes(lambda: CgiConnection(self._server, environment), b"", ask.body)
         return cgi_answer(data, ask.method)
 
-    def _on_pipes(self, connect: Callable[[], asyncio.Protocol], data: bytes) -> bytes:
+    def _on_pipes(self, connect: Callable[[], asyncio.Protocol], head: bytes, body: bytes) -> bytes:
         """Send data by a pipe, and return what comes back by another."""
         theirs_in, into = os.pipe()
         out, theirs_out = os.pipe()
@@ -161,17 +163,18 @@ class Serving:
         async def begin() -> None:
             StreamTransport(connect(), theirs_in, theirs_out).begin()
 
-        def send() -> None:
-            with open(into, "wb") as file:  # noqa: PTH123 - a descriptor
-                file.write(data)
-
         self._call(begin())
-        sender = threading.Thread(target=send)
-        sender.start()
-        with open(out, "rb") as file:  # noqa: PTH123 - a descriptor
-            answer = file.read()
-        sender.join()
-        return answer
+        with (
+            open(into, "wb", buffering=0) as theirs,  # noqa: PTH123 - a descriptor
+            open(out, "rb", buffering=0) as ours,  # noqa: PTH123 - a descriptor
+        ):
+
+            def send(data: bytes) -> None:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[theirs.write(rest) :]
+
+            return _converse(send, lambda: ours.read(1 << 16), theirs.close, head, body)
 
 
 async def _listen(server: Server, url: str) -> int:
@@ -192,16 +195,51 @@ def _connect(port: int) -> socket.socket:
     return client
 
 
-def _exchange(client: socket.socket, request: bytes) -> bytes:
+def _exchange(client: socket.socket, head: bytes, body: bytes) -> bytes:
     """Send a request and return all that comes until the end, however long either is."""
     with client:
-        if isinstance(client, ssl.SSLSocket):  # not for two threads at a time
-            client.sendall(request)
-            request = b""
-        sender = threading.Thread(target=client.sendall, args=(request,))
-        sender.start()
-        answer = bytearray()
-        while piece := client.recv(1 << 16):
+        if isinstance(client, ssl.SSLSocket) and EXPECTS not in head:  # not for two threads at a time
+            client.sendall(head + body)
+            head = body = b""
+
+        def receive() -> bytes:
+            try:
+                return client.recv(1 << 16)
+            except ConnectionResetError:  # by who answers before it has read everything
+                return b""
+
+        return _converse(client.sendall, receive, lambda: None, head, body)
+
+
+def _converse(
+    send: Callable[[bytes], object],
+    receive: Callable[[], bytes],
+    done: Callable[[], object],
+    head: bytes,
+    body: bytes,
+) -> bytes:
+    """Send head and body, say that it is `done`, and return all that comes."""
+    answer = bytearray()
+    if EXPECTS in head:
+        send(head)
+        while b"\r\n\r\n" not in answer:
+            piece = receive()
+            assert piece, f"the response ended early: {bytes(answer)!r}"
             answer += piece
+        head = b""
+        if not answer.startswith(b"HTTP/1.1 100 "):
+            body = b""
+
+    def write() -> None:
+        with contextlib.suppress(OSError):
+            send(head + body)
+        done()
+
+    sender = threading.Thread(target=write)
+    sender.start()
+    if not head:  # nothing comes before all of it is there: and by TLS one thread is enough
         sender.join()
+    while piece := receive():
+        answer += piece
+    sender.join()
     return bytes(answer)

@@ -16,27 +16,60 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.contract.program import write_program
+from tests.contract.cases import CASES
+from tests.contract.executable import first_line, write_program
 
-__all__ = ["DIFFERENCES", "SERVERS", "WebServer", "open_folder", "running", "unavailable", "validated"]
+__all__ = [
+    "DIFFERENCES",
+    "SAME",
+    "SERVERS",
+    "Difference",
+    "WebServer",
+    "open_folder",
+    "running",
+    "unavailable",
+    "validated",
+]
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 30.0
 MODULES = ("/usr/lib/apache2/modules", "/usr/local/apache2/modules", "/usr/lib64/httpd/modules")
+
+
+class Difference(NamedTuple):
+    """What a web server does to some requests of the contract."""
+
+    what: str
+    cases: frozenset[str]
+    status: int = 0
+    """Its own answer; 0: it has none, but changes the request."""
+
+
+IN_CHUNKS = frozenset(case.name for case in CASES if case.ask.chunked)
 DIFFERENCES = {
-    "Apache `mod_cgid`": {"a path with two slashes": "takes two slashes in a path for one"},
+    "Apache `mod_proxy_scgi`": Difference("answers 411 to a body in chunks", IN_CHUNKS, 411),
+    "Apache `mod_cgid`": Difference(
+        "takes two slashes in a path for one", frozenset({"a path with two slashes"})
+    ),
+    "Caddy `transport fastcgi`": Difference(
+        "answers 411 to a body in chunks above 4 KiB",
+        frozenset(case.name for case in CASES if case.ask.chunked and len(case.ask.body) > 4096),
+        411,
+    ),
 }
-"""What a web server does to requests of the contract, by case."""
+SAME = Difference("", frozenset())
 
 LIBRARIES = ("h11", "wsproto", "multipart")
 SCRIPT = """\
-#!{python}
+{first}
+import os
 import sys
 from pathlib import Path
 sys.path[:0] = [{folder!r}]
 from pierhead import Server
 from tests.contract.applications import ByHost
-raise SystemExit(Server(ByHost({upstreams!r}, Path({program!r})), loop="asyncio").run())
+application = ByHost({upstreams!r}, Path({program!r}), only=os.environ["HTTP_HOST"])
+raise SystemExit(Server(application).run())
 """
 
 
@@ -184,7 +217,12 @@ def _script(folder: Path, upstreams: Mapping[str, int]) -> Path:
     subprocess.run([python, "-m", "compileall", "-q", str(folder)], check=True, timeout=60)
     script = folder / "app.cgi"
     program = write_program(folder / "program", python, folder)
-    told = {"python": python, "folder": str(folder), "upstreams": dict(upstreams), "program": str(program)}
+    told = {
+        "first": first_line(python),
+        "folder": str(folder),
+        "upstreams": dict(upstreams),
+        "program": str(program),
+    }
     script.write_text(SCRIPT.format(**told))
     script.chmod(0o755)
     return script

@@ -21,6 +21,8 @@ from pierhead.protocols.fastcgi import (
     render_stream,
 )
 
+CHUNK_BYTES = 5000
+
 Fields = Sequence[tuple[str, str]]
 
 
@@ -32,6 +34,10 @@ class Ask:
     target: str = "/"
     fields: Fields = ()
     body: bytes = b""
+    chunked: bool = False
+    """Whether the body is sent in chunks, without its length, where the protocol can."""
+    expects: bool = False
+    """Whether the body is only sent once it is asked for, where the protocol can."""
     host: str = "example.org"
     variables: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     """What a web server says otherwise than it usually does; None: nothing."""
@@ -44,6 +50,8 @@ class Answer:
     status: int
     fields: list[tuple[str, str]]
     body: bytes
+    interim: tuple[int, ...] = ()
+    """The statuses of what came before it."""
 
     def one(self, name: str) -> str:
         """Return the value of the only field of that name."""
@@ -52,7 +60,10 @@ class Answer:
 
 
 def variables(ask: Ask) -> dict[str, str]:
-    """Return the request as CGI variables."""
+    """Return the request as CGI variables.
+
+    A client's Expect and Transfer-Encoding are among them, as web servers leave them there.
+    """
     path, _, query = ask.target.partition("?")
     found: dict[str, str | None] = {
         "REQUEST_METHOD": ask.method,
@@ -71,7 +82,9 @@ def variables(ask: Ask) -> dict[str, str]:
         "SERVER_NAME": "example.org",
         "HTTP_HOST": ask.host,
     }
-    for name, value in ask.fields:
+    if ask.chunked:
+        found["CONTENT_LENGTH"] = ""
+    for name, value in [*ask.fields, *_framing(ask)]:
         variable = name.upper().replace("-", "_")
         if variable not in {"CONTENT_TYPE", "CONTENT_LENGTH"}:
             variable = f"HTTP_{variable}"
@@ -80,21 +93,36 @@ def variables(ask: Ask) -> dict[str, str]:
     return {name: value for name, value in (found | dict(ask.variables)).items() if value is not None}
 
 
+def _framing(ask: Ask) -> list[tuple[str, str]]:
+    """Return the fields that are about how the body comes."""
+    fields = [("Transfer-Encoding", "chunked")] if ask.chunked else []
+    return [*fields, ("Expect", "100-continue")] if ask.expects else fields
+
+
 def http_request(ask: Ask) -> bytes:
     """Render for HTTP/1.1."""
+    head, body = http_parts(ask)
+    return head + body
+
+
+def http_parts(ask: Ask) -> tuple[bytes, bytes]:
+    """Render for HTTP/1.1: the head, and the body."""
     connection = h11.Connection(h11.CLIENT)
-    fields = [("Host", ask.host), *ask.fields]
-    if ask.body:
+    fields = [("Host", ask.host), *ask.fields, *_framing(ask)]
+    if ask.body and not ask.chunked:
         fields.append(("Content-Length", str(len(ask.body))))
-    data = connection.send(h11.Request(method=ask.method, target=ask.target, headers=fields)) or b""
-    if ask.body:
-        data += connection.send(h11.Data(data=ask.body)) or b""
-    return data + (connection.send(h11.EndOfMessage()) or b"")
+    head = connection.send(h11.Request(method=ask.method, target=ask.target, headers=fields)) or b""
+    pieces = []
+    for start in range(0, len(ask.body), CHUNK_BYTES):
+        piece = ask.body[start : start + CHUNK_BYTES]
+        pieces.append(connection.send(h11.Data(data=piece)) or b"")
+    pieces.append(connection.send(h11.EndOfMessage()) or b"")
+    return head, b"".join(pieces)
 
 
 def scgi_request(ask: Ask) -> bytes:
     """Render for SCGI."""
-    pairs = {"CONTENT_LENGTH": str(len(ask.body)), "SCGI": "1"}
+    pairs = {"CONTENT_LENGTH": str(len(ask.body)), "SCGI": "1"}  # there is no body without its length
     pairs |= {name: value for name, value in variables(ask).items() if name != "CONTENT_LENGTH"}
     section = "".join(f"{name}\0{value}\0" for name, value in pairs.items()).encode("latin-1")
     return b"%d:%b," % (len(section), section) + ask.body
@@ -120,15 +148,17 @@ def http_answer(data: bytes, method: str = "GET") -> Answer:
     connection.send(h11.EndOfMessage())
     connection.receive_data(data)
     connection.receive_data(b"")
-    status, fields, body = 0, [], bytearray()
+    status, fields, body, interim = 0, [], bytearray(), []
     while not isinstance(event := connection.next_event(), h11.EndOfMessage):
         if isinstance(event, h11.Response):
             status = event.status_code
             raw = event.headers.raw_items()
             fields = [(name.decode(), value.decode("latin-1")) for name, value in raw]
+        elif isinstance(event, h11.InformationalResponse):
+            interim.append(event.status_code)
         elif isinstance(event, h11.Data):
             body += event.data
-    return Answer(status, fields, bytes(body))
+    return Answer(status, fields, bytes(body), tuple(interim))
 
 
 def cgi_answer(data: bytes, method: str = "GET") -> Answer:

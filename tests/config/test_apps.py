@@ -36,12 +36,14 @@ index = "index.php"
 suffix = ".php"
 timeout_s = 5
 concurrency = 4
+idle_connections = 2
 variables = { APP_ENV = "test" }
 """)
     shop, php = read_apps(file)
     assert (shop.name, shop.path, shop.hosts) == ("shop", "/shop", ("shop.example", "*.shop.example"))
     assert (shop.max_body_bytes, shop.handler_timeout_s, shop.threads) == (1 << 20, 0.5, 4)
     assert (php.is_program, php.path, php.hosts, php.variables) == (True, "/", (), {"APP_ENV": "test"})
+    assert (php.concurrency, php.idle_connections) == (4, 2)
     assert php.folder == file.parent
 
 
@@ -65,6 +67,10 @@ variables = { APP_ENV = "test" }
         ("[apps.shop]\napp = 'a:b'\ninterface = 'cgi'", "use one of auto, native, asgi, wsgi"),
         ("[apps.shop]\napp = 'a:b'\nroot = '/srv'", "apps.shop.root: it is for a program, and a:b is none"),
         ("[apps.shop]\napp = 'program:x'\nfactory = true", "it is for an application in Python"),
+        (
+            "[apps.shop]\napp = 'scgi://x:1'\nidle_connections = 1",
+            "apps.shop.idle_connections: it is for fastcgi://, not for scgi://x:1",
+        ),
         ("[apps.shop]\napp = 'program:x'\nvariables = 3", "write a table, variables = {"),
         (
             "[apps.shop]\napp = 'program:x'\nvariables = { a = 3 }",

@@ -135,7 +135,7 @@ def make(interface: str, upstreams: Mapping[str, int], program: Path) -> Applica
     if interface == "CGI program":
         return ProgramApplication(program)
     if interface == "FastCGI program":
-        return FastCGIApplication(f"fastcgi://127.0.0.1:{upstreams['fastcgi']}")
+        return FastCGIApplication(f"fastcgi://127.0.0.1:{upstreams['fastcgi']}", idle_connections=4)
     return ScgiApplication(f"scgi://127.0.0.1:{upstreams['scgi']}")
 
 

@@ -20,7 +20,9 @@ _HOST = re.compile(
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PROGRAMS = ("program:", "fastcgi://", "scgi://")
-_OF_PROGRAMS = ("root", "index", "suffix", "variables", "timeout_s", "concurrency", "interpreter")
+_OF_PROGRAMS = (
+    "root", "index", "suffix", "variables", "timeout_s", "concurrency", "idle_connections", "interpreter",
+)  # fmt: skip
 _OF_PYTHON = ("interface", "factory", "threads")
 
 
@@ -53,6 +55,9 @@ class AppSettings:
     interpreter: tuple[str, ...] = knob((), Kind.LIST, "what runs a program:path", optional=True)
     timeout_s: float = knob(60.0, Kind.DURATION, "a program may be silent, else 504", minimum=0.1)
     concurrency: int = knob(16, Kind.COUNT, "processes or connections at the same time", minimum=1)
+    idle_connections: int = knob(
+        0, Kind.COUNT, "FastCGI connections that stay open for next requests, at most `concurrency`"
+    )
     variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Added to a program's variables."""
 
@@ -139,6 +144,8 @@ def _parse(name: str, table: object, path: Path) -> AppSettings:
         if key in values:
             kind = "an application in Python" if app.is_program else "a program"
             raise ConfigError(f"{where}.{key}: it is for {kind}, and {app.app} is none: leave it out")
+    if app.idle_connections and not app.app.startswith("fastcgi://"):
+        raise ConfigError(f"{where}.idle_connections: it is for fastcgi://, not for {app.app}: leave it out")
     return app
 
 

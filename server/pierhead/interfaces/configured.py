@@ -81,15 +81,10 @@ def _configured_program(app: AppSettings) -> Application:
     root = None if app.root is None else app.folder / app.root
     if root is not None and not root.is_dir():
         raise LoadError(f"root = {app.root!r}: there is no directory {root}")
-    connect = FastCGIApplication if kind == "fastcgi" else ScgiApplication
+    common |= {"root": root, "connections": app.concurrency, "index": app.index, "suffix": app.suffix}
     try:
-        return connect(
-            app.app,
-            root=root,
-            connections=app.concurrency,
-            index=app.index,
-            suffix=app.suffix,
-            **common,
-        )
+        if kind == "fastcgi":
+            return FastCGIApplication(app.app, idle_connections=app.idle_connections, **common)
+        return ScgiApplication(app.app, **common)
     except ValueError as error:
         raise LoadError(str(error)) from None

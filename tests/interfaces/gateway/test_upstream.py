@@ -119,6 +119,14 @@ def test_head(site: Client) -> None:
     assert response.headers["X-Method"] == "HEAD"
 
 
+def test_php_answers_one_request_after_the_other_on_a_kept_connection(php: tuple[str, Path]) -> None:
+    url, root = php
+    application = FastCGIApplication(url, root=root, index="index.php", connections=1, idle_connections=1)
+    with Client(application) as client:
+        assert [client.get(f"/?n={n}").json()["get"] for n in range(3)] == [{"n": f"{n}"} for n in range(3)]
+        assert client.post("/", data={"name": "Ada"}).json()["name"] == "Ada"
+
+
 def test_websockets_are_refused(site: Client) -> None:
     with pytest.raises(WebSocketRejected):
         site.websocket("/").__enter__()

@@ -19,8 +19,13 @@ class ScgiApplication(UpstreamApplication):
     async def _open(
         self, request: Request, script: Script | None, variables: dict[str, str], body: Upload | None
     ) -> Run:
-        streams = await self._upstream.connect(self._free)
-        return Connection(streams, _sent(variables, body), self.name, self._free)
+        await self._acquire()
+        try:
+            streams = await self._connect()
+        except BaseException:
+            self._release()
+            raise
+        return Connection(streams, _sent(variables, body), self.name, self._release)
 
 
 async def _sent(variables: Mapping[str, str], body: Upload | None) -> AsyncIterator[bytes]:

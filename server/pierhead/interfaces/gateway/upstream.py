@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pierhead.interfaces.gateway.application import GatewayApplication
 from pierhead.interfaces.gateway.errors import GatewayError
+from pierhead.interfaces.gateway.idle import Streams
 
 __all__ = ["PIECE_BYTES", "Connection", "Upstream", "UpstreamApplication"]
 
@@ -47,44 +48,38 @@ class Upstream(NamedTuple):
             )
         return cls(url, parts.hostname, port, "")
 
-    async def connect(self, free: asyncio.Semaphore) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect as soon as one of those that may be open is `free`; it is given back by who closes it.
-
-        Raises GatewayError 502, or 504 where nobody answers in time.
-        """
-        await free.acquire()
+    async def connect(self) -> Streams:
+        """Connect; raises GatewayError 502, or 504 where nobody answers in time."""
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 if self.path:
                     return await asyncio.open_unix_connection(self.path)
                 return await asyncio.open_connection(self.host, self.port)
-        except BaseException as error:
-            free.release()
-            if isinstance(error, TimeoutError):
-                reason = f"{self.url} did not take the connection in {_CONNECT_TIMEOUT_S:g} s"
-                raise GatewayError(504, reason) from None
-            if isinstance(error, OSError):
-                reason = error.strerror or str(error)
-                raise GatewayError(502, f"cannot connect to {self.url}: {reason}") from None
-            raise
+        except TimeoutError:
+            reason = f"{self.url} did not take the connection in {_CONNECT_TIMEOUT_S:g} s"
+            raise GatewayError(504, reason) from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise GatewayError(502, f"cannot connect to {self.url}: {reason}") from None
 
 
 class Connection:
     """A request on a connection of its own, which ends with it; implements `Run`.
 
-    `sent` yields what is sent, `read` is to be completed by what the bytes mean.
+    `sent` yields what is sent, `read` is to be completed by what the bytes mean, and `ended` is called at the
+    end.
     """
 
     def __init__(
         self,
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        streams: Streams,
         sent: AsyncIterable[bytes],
         name: str,
-        free: asyncio.Semaphore,
+        ended: Callable[[], None],
     ) -> None:
         self._reader, self._writer = streams
         self._name = name
-        self._free = free
+        self._report_end = ended
         self._sending: asyncio.Future[None] | None = asyncio.ensure_future(self._send(sent))
 
     async def read(self) -> bytes:
@@ -98,10 +93,14 @@ class Connection:
         """Close the connection."""
         sending, self._sending = self._sending, None
         if sending is not None:
-            sending.cancel()
-            self._free.release()
-            self._writer.transport.abort()
+            self._release(sending)
+            self._report_end()
             await asyncio.wait({sending})
+
+    def _release(self, sending: asyncio.Future[None]) -> None:
+        """Do with the connection what is to be done at the end."""
+        sending.cancel()
+        self._writer.transport.abort()
 
     async def _send(self, pieces: AsyncIterable[bytes]) -> None:
         """Send everything; a program that does not read all of it may answer all the same."""
@@ -122,8 +121,23 @@ class UpstreamApplication(GatewayApplication):
         super().__init__(options.pop("name", "") or url, root=root, **options)
         self._upstream = Upstream.parse(url)
         self._connections = connections
+        self._busy = 0
         self._free = asyncio.Semaphore(connections)
 
     async def start(self) -> None:
         """Count this worker's connections; see Application."""
+        self._busy = 0
         self._free = asyncio.Semaphore(self._connections)
+
+    async def _connect(self) -> Streams:
+        """Return a connection for one more request; see `Upstream.connect` for the errors."""
+        return await self._upstream.connect()
+
+    async def _acquire(self) -> None:
+        """Wait until one more request may be on its way; `_release` follows."""
+        await self._free.acquire()
+        self._busy += 1
+
+    def _release(self) -> None:
+        self._busy -= 1
+        self._free.release()

@@ -1,4 +1,4 @@
-"""The stack's application: every example under its own prefix, and three routes to look at proxies with.
+"""The stack's application: every example under its own prefix, and four routes to look at proxies with.
 
 Run `pierhead run stack:app --app-dir examples` (some examples need DATABASE_URL).
 
@@ -9,6 +9,7 @@ only as `request.root_path`, which `request.url_for_path` puts in front of every
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import socket
@@ -46,7 +47,12 @@ async def index(request: Request) -> dict[str, object]:
     path = request.url_for_path
     return {
         "examples": {name: path(f"/{name}/") for name in EXAMPLES},
-        "proxies": {"request": path("/whoami"), "events": path("/ticks"), "websocket": path("/echo")},
+        "proxies": {
+            "request": path("/whoami"),
+            "events": path("/ticks"),
+            "websocket": path("/echo"),
+            "upload": path("/upload"),
+        },
     }
 
 
@@ -95,6 +101,16 @@ async def echo(websocket: WebSocket) -> None:
     await websocket.accept()
     async for message in websocket:
         await websocket.send(message)
+
+
+@app.post("/upload")
+async def upload(request: Request) -> dict[str, object]:
+    """Say how long the body was and what its SHA-256 is; a body of any size is read as it comes."""
+    size, digest = 0, hashlib.sha256()
+    async for piece in request.stream():
+        size += len(piece)
+        digest.update(piece)
+    return {"size": size, "sha256": digest.hexdigest()}
 
 
 def number(request: Request, name: str, *, default: float, least: float, most: float) -> float:

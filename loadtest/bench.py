@@ -8,24 +8,30 @@ the options; README.md says how to read the numbers.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from loadtest import machine, provenance, results, text, tools
-from loadtest.faults import FAULTS, Disturb, run_faults
+from loadtest.database import ROWS, SEED, dataset
+from loadtest.faults import FAULTS, run_faults
 from loadtest.interrupt import interruptible
 from loadtest.measuring import RATE, WARM_UP_S, Measuring, now
 from loadtest.others import NAMES, serving
+from loadtest.placement import NOWHERE, placed
 from loadtest.provenance import ROOT
 from loadtest.results import ResultError
 from loadtest.roles import processes
 from loadtest.scenario import Scenario, ScenarioError, load_all
+from loadtest.spawner import Spawner
+from loadtest.subject import Subject
 from loadtest.targets import DIRECT, Target, TargetError, chosen, probe_record
 
 __all__ = ["main"]
@@ -34,19 +40,12 @@ PEER_WORKERS = 2  # as many as a replica of the stack has
 CONFIGURATION = ("proxy", "db", "examples", "loadtest/scenarios", "locks/stack.txt", "locks/load.txt")
 
 
-def main(
-    argv: Sequence[str],
-    status: Mapping[str, Mapping[str, Any]],
-    disturb: Disturb | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> int:
+def main(argv: Sequence[str], subject: Subject) -> int:
     """Run the benchmark.
 
-    `argv` are the words after `./kit bench`; `status` is what `./kit status --json` prints (role -> url, pid,
-    version); `disturb` makes a fault happen to the stack; `environment` is its application's, for the same
-    application on other servers. Returns 0 (all is valid and passed), 1 (a target is dead or wrong, a result
-    has errors, or a fault was not stood), 2 (bad arguments) or 130 (interrupted; what was measured is
-    reported).
+    `argv` are the words after `./kit bench`, `subject` the stack that runs. Returns 0 (all is valid and
+    passed), 1 (a target is dead or wrong, a result has errors, or a fault was not stood), 2 (bad arguments)
+    or 130 (interrupted; what was measured is reported).
     """
     try:
         options = arguments(argv)
@@ -56,16 +55,19 @@ def main(
         if options.render:
             return show(results.read(options.render), options.render.parent)
         if not options.peers:
-            return run(options, chosen(status, options.targets, options.target), status, disturb)
-        if environment is None:
+            return run(options, chosen(subject.status, options.targets, options.target), subject)
+        if subject.environment is None:
             raise TargetError("--peers needs the database of a stack of ./kit, and none is running")
-        with serving(options.peers, environment, PEER_WORKERS) as others:
+        with serving(options.peers, subject.environment, PEER_WORKERS) as others:
             more = [f"{name}={facts['url']}" for name, facts in others.items()]
-            targets = chosen(status, options.targets, [*options.target, *more], others)
-            return run(options, targets, {**status, **others}, disturb)
+            targets = chosen(subject.status, options.targets, [*options.target, *more], others)
+            return run(options, targets, replace(subject, status={**subject.status, **others}))
     except (TargetError, ResultError, ScenarioError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # before anything was measured
+        print("bench: interrupted", file=sys.stderr)
+        return 130
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -81,7 +83,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=bounded(1, 20), help="turns of all targets (default 5)", metavar="N")
     parser.add_argument(
-        "--duration", type=bounded(1, 60), help="seconds for each measurement (default 5)", metavar="S"
+        "--duration", type=bounded(1, 60), help="seconds for each measurement (default 2)", metavar="S"
     )
     parser.add_argument(
         "--connections", type=bounded(1, 512), default=32, help="wrk's (default 32)", metavar="N"
@@ -111,6 +113,21 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--faults", type=words, default=[], metavar="LIST",
         help=f"of {','.join(FAULTS)}: what happens to the stack afterwards, while it is loaded",
     )  # fmt: skip
+    parser.add_argument(
+        "--dataset-rows", type=bounded(0, 1_000_000), default=ROWS, metavar="N",
+        help=f"rows that are put into the database for the run (default {ROWS})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=bounded(0, 2**32), default=SEED, metavar="N", help=f"they come from (default {SEED})"
+    )
+    parser.add_argument(
+        "--pin",
+        action="store_true",
+        help="the load generator gets the last core, all servers the others",
+    )
+    parser.add_argument(
+        "--compose", action="store_true", help="measure the containers of docker compose, started if need be"
+    )
     parser.add_argument("--tool", choices=("wrk", "locust"), help="only this one")
     parser.add_argument(
         "--output", type=Path, default=ROOT / "results", help="folder for the report's folder", metavar="DIR"
@@ -120,7 +137,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     options = parser.parse_args(argv)
     options.rounds = options.rounds or (1 if options.quick else 5)
-    options.duration = options.duration or (2 if options.quick else 5)
+    options.duration = options.duration or 2
     if unknown := set(options.faults) - set(FAULTS):
         parser.error(f"no fault {', '.join(sorted(unknown))}; there are: {', '.join(FAULTS)}")
     if unknown := set(options.scenarios or ()) - set(scenarios):
@@ -152,12 +169,7 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def run(
-    options: argparse.Namespace,
-    targets: Sequence[Target],
-    status: Mapping[str, Mapping[str, Any]],
-    disturb: Disturb | None,
-) -> int:
+def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject) -> int:
     """Verify, measure, report. Raises TargetError."""
     scenarios: list[Scenario] = []
     for tool in dict.fromkeys(scenario.tool for scenario in options.scenarios):
@@ -168,24 +180,32 @@ def run(
     if not scenarios:
         print("bench: no load tool is installed, so there is nothing to run", file=sys.stderr)
         return 1
-    if options.faults and disturb is None:
+    if options.faults and subject.disturb is None:
         raise TargetError("faults happen to a stack of ./kit only, and none is running")
-    document = begin(options, scenarios, targets, status)
-    with probe_record(targets[0]) as record:
+    document = begin(options, scenarios, targets, subject)
+    roles = processes(subject.status)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(interruptible())
+        placement = stack.enter_context(placed(roles, subject.bind)) if options.pin else NOWHERE
+        document["provenance"] |= {"pinned": options.pin, "placement": str(placement)}
+        if subject.sql:
+            data = stack.enter_context(dataset(subject.sql, options.dataset_rows, options.seed))
+            document["dataset"] = data
+        record = stack.enter_context(probe_record(targets[0]))
         for target in targets:
             for scenario in scenarios:
                 scenario.prove(target, record)
             print(f"  right answers from {target.name} ({target.url})", flush=True)
-        measuring = Measuring(options, scenarios, targets, processes(status), record)
+        spawner = stack.enter_context(Spawner())
+        measuring = Measuring(options, scenarios, targets, roles, record, subject, placement, spawner)
         measuring.announce()
         try:
-            with interruptible():
-                measuring.warm_up()
-                measuring.rounds(document["runs"])
-                if options.sweep:
-                    measuring.sweeps(document["sweeps"])
-                if options.faults and disturb is not None:
-                    run_faults(measuring, options.faults, disturb, document["faults"])
+            measuring.warm_up()
+            measuring.rounds(document["runs"])
+            if options.sweep:
+                measuring.sweeps(document["sweeps"])
+            if options.faults and subject.disturb is not None:
+                run_faults(measuring, options.faults, subject.disturb, document["faults"])
             document["complete"] = True
         except KeyboardInterrupt:
             print("\nInterrupted; this is what was measured:", flush=True)
@@ -230,14 +250,14 @@ def begin(
     options: argparse.Namespace,
     scenarios: Sequence[Scenario],
     targets: Sequence[Target],
-    status: Mapping[str, Mapping[str, Any]],
+    subject: Subject,
 ) -> dict[str, Any]:
     """Return the document of a run before anything was measured."""
     versions = {
         "pierhead": metadata.version("pierhead"),
         "wrk": tools.version("wrk"),
         "locust": tools.version("locust"),
-        **{role: str(facts.get("version", "")) for role, facts in status.items()},
+        **{role: str(facts.get("version", "")) for role, facts in subject.status.items()},
     }
     roles = {target.name: "app" if target.name == DIRECT else target.name for target in targets}
     return {
@@ -253,14 +273,18 @@ def begin(
             "connections": options.connections,
             "users": options.users,
             "rate": options.rate or RATE,
+            "renewed": subject.renew is not None,
         },
         "provenance": {
             "commit": provenance.commit(),
             "versions": versions,
             "files": provenance.digests(CONFIGURATION),
             "pinned": False,
+            "placement": str(NOWHERE),
+            "stack": "containers" if subject.compose else "processes" if subject.status else "elsewhere",
         },
         "machine": machine.about(),
+        "dataset": None,
         "targets": {
             target.name: {"url": target.url, "version": versions.get(roles[target.name], "")}
             for target in targets
@@ -292,6 +316,9 @@ def command(options: argparse.Namespace, scenarios: Sequence[Scenario], targets:
         [
             *("./kit", "bench", "--rounds", str(options.rounds), "--duration", str(options.duration)),
             *("--connections", str(options.connections), "--users", str(options.users)),
+            *("--dataset-rows", str(options.dataset_rows), "--seed", str(options.seed)),
+            *(["--pin"] if options.pin else []),
+            *(["--compose"] if options.compose else []),
             *(["--sweep"] if options.sweep else []),
             *(["--peers", ",".join(options.peers)] if options.peers else []),
             *(["--faults", ",".join(options.faults)] if options.faults else []),

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from loadtest import results, sweep, tools
+from loadtest import machine, results, sweep, tools
+from loadtest.database import Statistics
+from loadtest.placement import NOWHERE, Placement
 from loadtest.provenance import duration
 from loadtest.roles import Watch
 from loadtest.scenario import Scenario, filled
-from loadtest.targets import Target, fetch
+from loadtest.spawner import Spawner
+from loadtest.subject import Subject
+from loadtest.targets import Target, TargetError, fetch
 
 __all__ = ["RATE", "WARM_UP_S", "Measuring", "now"]
 
-LOCUST_START_S = 4  # about what locust needs to start and stop, for the estimate
+# For the estimate: about what it takes to start and stop a tool, and to replace the application's processes.
+OVERHEAD_S = {"wrk": 0.3, "locust": 1.0}
+RENEWAL_S = 3.0
 PRIMER = 20  # requests before anything counts, so that every worker and proxy has its connections
 WARM_UP_S = 1
 RATE = 200
@@ -32,20 +39,28 @@ class Measuring:
     targets: Sequence[Target]
     roles: Mapping[str, list[int]]
     record: Mapping[str, Any]
+    subject: Subject = field(default_factory=Subject)
+    placement: Placement = NOWHERE
+    spawner: Spawner | None = None
 
     def announce(self) -> None:
         """Say how much there is to do, and how long it takes."""
-        options, turns = self.options, len(self.steps())
-        locust_s = LOCUST_START_S * options.rounds * len(self.targets)
-        estimate_s = turns * options.duration
-        for scenario in self.scenarios:
-            estimate_s += locust_s if scenario.tool == "locust" else WARM_UP_S * len(self.targets)
+        options, steps = self.options, self.steps()
+        estimate_s = sum(options.duration + OVERHEAD_S[scenario.tool] for _, scenario, _ in steps)
+        estimate_s += options.rounds * self.warm_up_s()
+        if self.subject.renew:
+            estimate_s += (options.rounds - 1) * RENEWAL_S
         swept = sweep.points(self.scenarios, self.targets) if options.sweep else []
-        estimate_s += sum(sweep.SECONDS + LOCUST_START_S * (one.tool == "locust") for one, *_ in swept)
+        estimate_s += sum(sweep.SECONDS + OVERHEAD_S[one.tool] for one, *_ in swept)
         print(
-            f"  {turns} measurements of {options.duration} s, about {duration(estimate_s)} in all",
+            f"  {len(steps)} measurements of {options.duration} s, about {duration(estimate_s)} in all",
             flush=True,
         )
+
+    def warm_up_s(self) -> float:
+        """Return how long it takes to warm up, about."""
+        wrk = [scenario for scenario in self.scenarios if scenario.tool == "wrk"]
+        return len(self.targets) * (0.1 * len(self.scenarios) + (WARM_UP_S + OVERHEAD_S["wrk"]) * bool(wrk))
 
     def steps(self) -> list[tuple[int, Scenario, Target]]:
         """Return the turns: in each round every scenario meets every target, and another target begins."""
@@ -58,28 +73,54 @@ class Measuring:
         ]
 
     def warm_up(self) -> None:
-        """Let all behind the targets open connections and fill caches before anything counts."""
+        """Let all behind the targets open connections and fill caches before anything counts.
+
+        Raises TargetError where a target is dead.
+        """
         for target in self.targets:
             for scenario in self.scenarios:
                 for _ in range(PRIMER):
                     fetch(target, "GET", filled(scenario.verify[0].path, self.record))
+            for scenario in self.scenarios:
                 if scenario.tool == "wrk":
                     self.load(scenario, target, WARM_UP_S)
+                    break
 
     def rounds(self, runs: list[dict[str, Any]]) -> None:
-        """Append each run to `runs`."""
+        """Append each run to `runs`.
+
+        Where that is possible, each round meets new processes of the application. What differs from one start
+        to the next (memory layout, hash seed, who has which connection) is then in the rounds' spread, and so
+        in the intervals; otherwise two runs would differ by more than either of them says.
+        """
         steps = self.steps()
         began = time.monotonic()
+        last = 1
         for number, (turn, scenario, target) in enumerate(steps, 1):
+            if turn > last:
+                last = turn
+                self.begin_again(turn)
             one = self.run(turn, scenario, target)
             runs.append(one)
             left = duration((time.monotonic() - began) / number * (len(steps) - number))
             place = f"[{number}/{len(steps)}] round {turn}: {scenario.name} {target.name} ({scenario.tool})"
             print(f"  {place}: {said(one)}; {left} left", flush=True)
 
+    def begin_again(self, turn: int) -> None:
+        """Replace the application's processes by new ones, and warm up."""
+        if self.subject.renew is None:
+            return
+        try:
+            self.subject.renew()
+            self.warm_up()
+        except TargetError as error:  # then the measurements have errors, and the report says so
+            print(f"  before round {turn}: {error}", flush=True)
+
     def run(self, turn: int, scenario: Scenario, target: Target) -> dict[str, Any]:
         """Run one scenario against one target once."""
         started = now()
+        statistics = self.statistics
+        statistics.start()
         watch = self.watch(target)
         sample = self.load(scenario, target, self.options.duration)
         cpu, memory = watch.stop()
@@ -92,6 +133,7 @@ class Measuring:
             offered=float(self.rate(scenario)) if scenario.tool == "locust" else None,
             cpu_s={"load": sample.client_cpu * sample.seconds, **cpu},
             memory_bytes=memory,
+            database=statistics.stop(),
         )
 
     def sweeps(self, found: list[dict[str, Any]]) -> None:
@@ -111,6 +153,11 @@ class Measuring:
         """Return the rate that locust offers: what the options say, or the scenario, or the usual one."""
         return int(self.options.rate or scenario.rate or RATE)
 
+    @functools.cached_property
+    def statistics(self) -> Statistics:
+        """What the database counts."""
+        return Statistics(self.subject.sql)
+
     def watch(self, target: Target) -> Watch:
         """Watch the roles that take part when a target is loaded."""
         return Watch({role: pids for role, pids in self.roles.items() if role in ("app", "db", target.name)})
@@ -127,9 +174,14 @@ class Measuring:
         """Have a tool make one scenario's load, with the options' connections and rate unless given."""
         url = target.url + filled(scenario.path, self.record)
         if scenario.tool == "wrk":
-            script = scenario.script or tools.WRK_SCRIPT
-            connections = connections or self.options.connections
-            return tools.run_wrk(url, duration_s=seconds, connections=connections, script=script)
+            with machine.pinned(self.placement.load):
+                return tools.run_wrk(
+                    url,
+                    duration_s=seconds,
+                    connections=connections or self.options.connections,
+                    script=scenario.script or tools.WRK_SCRIPT,
+                    words=[str(fact) for fact in scenario.body_facts.values()],
+                )
         rate = rate or self.rate(scenario)
         return tools.run_locust(
             scenario.files,
@@ -138,6 +190,8 @@ class Measuring:
             users=self.options.users,
             rate=rate,
             prefixed=scenario.prefixed,
+            spawner=self.spawner,
+            cores=self.placement.load,
         )
 
 

@@ -69,6 +69,7 @@ def run_of(
     offered: float | None,
     cpu_s: Mapping[str, float],
     memory_bytes: Mapping[str, float],
+    database: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Return one run as it stands in the document."""
     problems = problems_of(sample, offered)
@@ -91,6 +92,8 @@ def run_of(
         "client_cpu": sample.client_cpu,
         "cpu_s": dict(cpu_s),
         "memory_bytes": {role: int(size) for role, size in memory_bytes.items()},
+        "database": None if database is None else dict(database),
+        "command": sample.command,
         "valid": not problems,
         "problems": problems,
     }
@@ -143,8 +146,8 @@ def conclusion(
         return result
     values = [value_of(run, about["measure"]) for run in runs]
     roles = {role for run in runs for role in run["cpu_s"]}
-    result["value"] = asdict(stats.mean(values))
-    result["requests_per_s"] = asdict(stats.mean([run["requests_per_s"] for run in runs]))
+    result["value"] = asdict(stats.geometric(values))
+    result["requests_per_s"] = asdict(stats.geometric([run["requests_per_s"] for run in runs]))
     result["latency_us"] = percentiles(merged(run["histogram"] for run in runs))
     result["cpu_us_per_request"] = {
         role: statistics.fmean(run["cpu_s"].get(role, 0.0) / run["requests"] * 1e6 for run in runs)

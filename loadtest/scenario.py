@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ KEYS: dict[str, type] = {
     "path": str,
     "files": list,
     "script": str,
+    "body_bytes": int,
     "prefixed": bool,
     "rate": int,
     "default": bool,
@@ -30,7 +32,9 @@ KEYS: dict[str, type] = {
     "verify": list,
 }
 NEEDED = ("title", "tool", "path", "verify")
-CHECK_KEYS: dict[str, type] = {"path": str, "status": int, "has": dict}
+CHECK_KEYS: dict[str, type] = {"path": str, "method": str, "status": int, "has": dict}
+MAX_BODY_BYTES = 16 << 20
+PATTERN = b"pierhead\n"  # what bodies consist of; the same in wrk/upload.lua
 
 
 class ScenarioError(Exception):
@@ -39,11 +43,15 @@ class ScenarioError(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """One GET and what its answer must be: the status, and JSON with at least this (nothing: any answer)."""
+    """One request and what its answer must be: the status, and JSON with at least this (nothing: any answer).
+
+    A POST sends the scenario's body.
+    """
 
     path: str
     status: int
     has: Mapping[str, Any]
+    method: str = "GET"
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,8 @@ class Scenario:
 
     `path` is what wrk requests, or the prefix under which locust's `files` find their example; if `prefixed`,
     each file finds its own, by the name of its folder. `rate` is what locust offers, if not the usual one.
-    `default` and `quick`: whether it is run when nothing, or --quick, is said.
+    `default` and `quick`: whether it is run when nothing, or --quick, is said. With `body_bytes`, wrk's
+    `script` sends a body of so many, and is told its size and SHA-256; `{size}`, `{sha256}` mean these.
     """
 
     name: str
@@ -63,20 +72,35 @@ class Scenario:
     verify: Sequence[Check]
     files: Sequence[Path] = ()
     script: Path | None = None
+    body_bytes: int = 0
     prefixed: bool = False
     rate: int | None = None
     default: bool = True
     quick: bool = False
 
+    @property
+    def body(self) -> bytes:
+        """What is sent: always the same for one size."""
+        return (PATTERN * (self.body_bytes // len(PATTERN) + 1))[: self.body_bytes]
+
+    @property
+    def body_facts(self) -> dict[str, Any]:
+        """Size and SHA-256 of the body; nothing if there is none."""
+        if not self.body_bytes:
+            return {}
+        return {"size": self.body_bytes, "sha256": hashlib.sha256(self.body).hexdigest()}
+
     def prove(self, target: Target, record: Mapping[str, Any]) -> None:
         """Raise TargetError unless the target answers rightly."""
+        record = {**record, **self.body_facts}
         for check in self.verify:
             path = filled(check.path, record)
-            status, data = fetch(target, "GET", path)
+            status, data = fetch(target, check.method, path, self.body if check.method == "POST" else None)
+            request = f"{check.method} {path}"
             if status != check.status or (check.has and not has(data, fill(check.has, record))):
                 raise TargetError(
-                    f"{target.name} ({target.url}): GET {path} gave {status} {json.dumps(data)[:200]}, not"
-                    f" {check.status} with {json.dumps(fill(check.has, record))};"
+                    f"{target.name} ({target.url}): {request} gave {status} {json.dumps(data)[:200]},"
+                    f" not {check.status} with {json.dumps(fill(check.has, record))};"
                     " numbers for wrong answers would mean nothing"
                 )
 
@@ -104,12 +128,16 @@ def load(path: Path) -> Scenario:
     for file in (*files, *([script] if script else [])):
         if not file.is_file():
             raise ScenarioError(f"{path}: there is no {file.relative_to(ROOT)} in the repository")
+    if not 0 <= data.get("body_bytes", 0) <= MAX_BODY_BYTES:
+        raise ScenarioError(f"{path}: body_bytes must be from 0 to {MAX_BODY_BYTES}")
     if not data["verify"]:
         raise ScenarioError(f"{path}: it needs at least one [[verify]], or a wrong answer would be measured")
     checks = []
     for check in data["verify"]:
         check_keys(path, check, CHECK_KEYS, ("path", "status"), "verify.")
-        checks.append(Check(check["path"], check["status"], check.get("has", {})))
+        if check.get("method", "GET") not in ("GET", "POST"):
+            raise ScenarioError(f"{path}: verify.method is {check['method']!r}; it must be GET or POST")
+        checks.append(Check(check["path"], check["status"], check.get("has", {}), check.get("method", "GET")))
     return Scenario(
         name=path.stem,
         title=data["title"],
@@ -119,6 +147,7 @@ def load(path: Path) -> Scenario:
         verify=checks,
         files=files,
         script=script,
+        body_bytes=data.get("body_bytes", 0),
         prefixed=data.get("prefixed", False),
         rate=data.get("rate"),
         default=data.get("default", True),

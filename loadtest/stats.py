@@ -1,8 +1,9 @@
 """What a few rounds allow to say: means with 95 % intervals, ratios, and which differences are shown.
 
 Intervals are Student's t over the rounds' means, so that neither a single lucky round nor the thousands of
-requests within a round make them narrow. Ratios are of rounds that were run next to each other, on a log
-scale. Where intervals overlap, no order is claimed.
+requests within a round make them narrow. They are made on a log scale, because what disturbs a rate or a
+latency multiplies it, and because none is below 0; ratios are of rounds that were run next to each other.
+Where intervals overlap, no order is claimed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Interval", "change", "mean", "ranking", "ratio"]
+__all__ = ["Interval", "change", "geometric", "mean", "ranking", "ratio"]
 
 # Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom; beyond, the normal distribution's.
 T95 = (
@@ -55,6 +56,11 @@ def mean(values: Sequence[float]) -> Interval:
         return Interval(middle, None, None)
     half = quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return Interval(middle, middle - half, middle + half)
+
+
+def geometric(values: Sequence[float]) -> Interval:
+    """Return the geometric mean of at least one value, all above 0."""
+    return exponential(mean([math.log(value) for value in values]))
 
 
 def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval:

@@ -69,13 +69,17 @@ def chosen(
 def fetch(target: Target, method: str, path: str, body: object = None) -> tuple[int, Any]:
     """Send one request on a connection of its own; return the status and the JSON (None: no JSON).
 
+    `body` is sent as it is if it is bytes, else as JSON.
+
     Raises TargetError if there is no answer within TIMEOUT_S.
     """
     parts = urllib.parse.urlsplit(target.url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
-    data = None if body is None else json.dumps(body)
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+    fields = {} if data is None else {"Content-Type": kind}
     try:
-        connection.request(method, path, data, {"Content-Type": "application/json"} if data else {})
+        connection.request(method, path, data, fields)
         response = connection.getresponse()
         content = response.read()
     except (OSError, http.client.HTTPException) as error:

@@ -181,6 +181,14 @@ def as_markdown(document: Mapping[str, Any]) -> str:
     return "\n".join([*text, ""])
 
 
+def data(dataset: Mapping[str, Any] | None) -> str:
+    """Return what was in the database."""
+    if dataset is None:
+        return "unknown: its database could not be reached"
+    tables = ", ".join(f"{rows:,} in {table}" for table, rows in dataset["tables"].items())
+    return f"{dataset['rows']:,} rows from seed {dataset['seed']} ({dataset['sha256'][:12]}), so {tables}"
+
+
 def provenance(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what it takes to judge a run and to repeat it, as names and values."""
     about, machine, settings = document["provenance"], document["machine"], document["settings"]
@@ -191,7 +199,8 @@ def provenance(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("rounds", f"{settings['rounds']} of {settings['duration_s']} s"),
         ("wrk", f"{settings['connections']} connections"),
         ("locust", f"{settings['users']} users, {settings['rate']:g} requests/s"),
-        ("placement", "pinned" if about["pinned"] else "not pinned: all share the cores"),
+        ("placement", about["placement"]),
+        ("data", data(document["dataset"])),
         (
             "machine",
             f"{machine['processor']}, {machine['cpus']} CPUs, {machine['system']} {machine['kernel']}",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.histogram import percentile
+from loadtest.spawner import Spawner, SpawnerError
 
 __all__ = ["Sample", "missing", "run_locust", "run_wrk", "version"]
 
@@ -43,6 +44,7 @@ class Sample:
     series: Sequence[Sequence[int]] = ()  # [[second, requests, failures], ...]
     began: float = 0.0  # Unix time of the first second of `series`
     hdr: str = ""  # the histogram again, as HdrHistogram writes it
+    command: str = ""  # the tool's command line
 
     @property
     def valid(self) -> bool:
@@ -104,7 +106,7 @@ def run_wrk(
     used_s = children_cpu_s() - before
     result = last_json(output)
     if not isinstance(result, dict):
-        return Sample(errors={"tool": 1}, note="wrk printed no results")
+        return Sample(errors={"tool": 1}, note="wrk printed no results", command=shlex.join(command))
     return Sample(
         requests_per_s=result["requests"] / (result["duration_us"] / 1e6),
         requests=result["requests"],
@@ -113,6 +115,7 @@ def run_wrk(
         errors={name: count for name, count in result["errors"].items() if count},
         bytes=result["bytes"],
         client_cpu=used_s / (result["duration_us"] / 1e6),
+        command=shlex.join(command),
     )
 
 
@@ -130,36 +133,47 @@ def run_locust(
     users: int,
     rate: float | None = None,
     prefixed: bool = False,
+    spawner: Spawner | None = None,
+    cores: Sequence[int] = (),
 ) -> Sample:
     """Run locust files without their page: `users` simulated clients, all started at once.
 
     With `rate` they make so many requests a second together, whose times count from when each was due;
     without, each waits for its answer. If `prefixed`, each file's users get `host`/FOLDER, with its folder's
-    name.
+    name. A `spawner` has locust loaded already.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results.json"
-        options = {
-            "-f": ",".join(map(str, (*files, LAB))), "--host": host, "--users": users, "--spawn-rate": users,
-            "--run-time": f"{duration_s + START_S}s", "--stop-timeout": "5s",
-            "--loglevel": "ERROR", "--exit-code-on-error": 0,
-        }  # fmt: skip
-        command = [sys.executable, "-m", "locust", "--headless", "--only-summary"]
-        command += [str(word) for option in options.items() for word in option]
-        settings = {"LAB_SECONDS": str(duration_s), "LAB_RESULTS": str(results), "LAB_RATE": str(rate or "")}
-        settings["LAB_PREFIXED"] = "1" if prefixed else ""
-        _, failure = execute(command, duration_s, **settings)
-        if failure:
-            return failure
-        try:
+    if spawner is None:
+        with Spawner() as own:
+            return run_locust(
+                files, host, duration_s=duration_s, users=users, rate=rate, prefixed=prefixed,
+                spawner=own, cores=cores,
+            )  # fmt: skip
+    options = {
+        "-f": ",".join(map(str, (*files, LAB))), "--host": host, "--users": users, "--spawn-rate": users,
+        "--run-time": f"{duration_s + START_S}s", "--stop-timeout": "5s",
+        "--loglevel": "ERROR", "--exit-code-on-error": 0,
+    }  # fmt: skip
+    words = ["--headless", "--only-summary", *(str(word) for option in options.items() for word in option)]
+    settings = {"LAB_SECONDS": str(duration_s), "LAB_RATE": f"{rate or ''}"}
+    settings["LAB_PREFIXED"] = "1" if prefixed else ""
+    shown = {**settings, "LAB_RESULTS": "results.json"}
+    command = shlex.join([*(f"{name}={value}" for name, value in shown.items()), "locust", *words])
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            results = Path(folder) / "results.json"
+            settings["LAB_RESULTS"] = str(results)
+            code, output = spawner.run(words, settings, timeout_s=duration_s + START_S + GRACE_S, cores=cores)
+            if code:
+                return Sample(errors={"tool": 1}, note=last_line(output, code), command=command)
             result = json.loads(results.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            return Sample(errors={"tool": 1}, note=f"locust wrote no results: {error}")
-        return summarise(result)
+    except (OSError, ValueError, SpawnerError) as error:
+        return Sample(errors={"tool": 1}, note=f"locust gave no results: {error}", command=command)
+    return summarise(result, command)
 
 
-def execute(command: list[str], duration_s: int, **env: str) -> tuple[str, Sample | None]:
+def execute(command: Sequence[str], duration_s: int) -> tuple[str, Sample | None]:
     """Run a tool; return what it printed, and a Sample that says so if it failed or hung."""
+    line = shlex.join(command)
     try:
         result = subprocess.run(
             command,
@@ -168,16 +182,20 @@ def execute(command: list[str], duration_s: int, **env: str) -> tuple[str, Sampl
             timeout=duration_s + GRACE_S,
             check=False,
             stdin=subprocess.DEVNULL,
-            env=os.environ | env,
         )
     except subprocess.TimeoutExpired:
-        return "", Sample(
-            errors={"tool": 1}, note=f"{command[0]} was still running {GRACE_S} s after its end"
-        )
+        note = f"{command[0]} was still running {GRACE_S} s after its end"
+        return "", Sample(errors={"tool": 1}, note=note, command=line)
     if result.returncode:
-        said = (result.stderr.strip() or result.stdout.strip()).splitlines()
-        return "", Sample(errors={"tool": 1}, note=said[-1] if said else f"exit code {result.returncode}")
+        note = last_line(result.stderr.strip() or result.stdout, result.returncode)
+        return "", Sample(errors={"tool": 1}, note=note, command=line)
     return result.stdout, None
+
+
+def last_line(output: str, code: int) -> str:
+    """Return the last thing that a tool said before it failed."""
+    said = output.strip().splitlines()
+    return said[-1] if said else f"exit code {code}"
 
 
 def last_json(output: str) -> Any:
@@ -188,13 +206,15 @@ def last_json(output: str) -> Any:
         return None
 
 
-def summarise(result: Mapping[str, Any]) -> Sample:
+def summarise(result: Mapping[str, Any], command: str = "") -> Sample:
     """Return what locust_lab.py wrote as a Sample."""
     errors = {name: sum(said.values()) for name, said in result["errors"].items()}
     notes = sorted({text for said in result["errors"].values() for text in said})
     notes = [*notes[:MAX_NOTES], *([f"and {len(notes) - MAX_NOTES} more"] if len(notes) > MAX_NOTES else [])]
     if not result["requests"] or not result["seconds"]:
-        return Sample(errors={"none": 1, **errors}, note="; ".join(notes) or "no request was made")
+        return Sample(
+            errors={"none": 1, **errors}, note="; ".join(notes) or "no request was made", command=command
+        )
     return Sample(
         requests_per_s=result["requests"] / result["seconds"],
         requests=result["requests"],
@@ -207,4 +227,5 @@ def summarise(result: Mapping[str, Any]) -> Sample:
         series=result["series"],
         began=result["began"],
         hdr=result["hdr"],
+        command=command,
     )

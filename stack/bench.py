@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 
+from loadtest.subject import Subject
+from loadtest.targets import TargetError
 from stack.application import application
 from stack.commands import ROLES, down, up
-from stack.faults import cause
+from stack.database import query
+from stack.errors import KitError
+from stack.faults import cause, roll
 from stack.state import State
 from stack.status import status
 
@@ -18,16 +22,10 @@ def bench(state: State, argv: Sequence[str]) -> int:
     """Run loadtest.bench; returns its exit code. Raises KitError."""
     main = importlib.import_module("loadtest.bench").main
     if any(word in ("-h", "--help") for word in argv):
-        return int(main(argv, {}))
-
-    def disturb(fault: str, role: str) -> str:
-        return cause(state, fault, role)
+        return int(main(argv, Subject()))
 
     def measured() -> int:
-        run = state.load()
-        database = next((one.url for one in run.records if one.role == "db"), None) if run else None
-        environment = dict(application(state, 0, 0, database).env) if database else None
-        return int(main(argv, status(run), disturb, environment))
+        return int(main(argv, subject_of(state)))
 
     run = state.load()
     if run and any(record.process.alive() for record in run.records):
@@ -39,6 +37,34 @@ def bench(state: State, argv: Sequence[str]) -> int:
         return measured()
     finally:
         down(state, delete_data=False)
+
+
+def subject_of(state: State) -> Subject:
+    """Return the stack that runs, as the benchmark sees it. Raises KitError."""
+    run = state.load()
+    database = next((one.url for one in run.records if one.role == "db"), None) if run else None
+    if run is None or database is None:
+        return Subject(status(run))
+
+    def sql(script: str) -> str:
+        try:
+            return query(state, database, script)
+        except KitError as error:
+            raise TargetError(str(error)) from error
+
+    def renew() -> None:
+        try:
+            roll(run)
+        except KitError as error:
+            raise TargetError(str(error)) from error
+
+    return Subject(
+        status=status(run),
+        sql=sql,
+        renew=renew if any(record.role == "app" for record in run.records) else None,
+        disturb=lambda fault, role: cause(state, fault, role),
+        environment=dict(application(state, 0, 0, database).env),
+    )
 
 
 def peers(argv: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from stack.postgres import programs
 from stack.service import clean_environment
 from stack.state import ROOT, Record, State
 
-__all__ = ["client_environment", "migrate", "psql", "script", "set_up_roles"]
+__all__ = ["client_environment", "migrate", "psql", "query", "script", "set_up_roles"]
 
 USERS = {
     "app": "pierhead_app",
@@ -92,8 +92,13 @@ def migrate(state: State, url: str) -> int:
     return sum(line.startswith("Applied: ") for line in result.stdout.splitlines())
 
 
-def run(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a program in db/ (elsewhere dbmate might find an .env file) and collect what it says."""
+def run(
+    command: Sequence[str], environment: Mapping[str, str], text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a program in db/ (elsewhere dbmate might find an .env file) and collect what it says.
+
+    `text` is its standard input.
+    """
     program = shutil.which(command[0], path=environment["PATH"])
     if program is None:
         raise KitError(f"{command[0]} is not to be found")
@@ -101,7 +106,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Co
         [program, *command[1:]],
         env=dict(environment),
         cwd=ROOT / "db",
-        stdin=subprocess.DEVNULL,
+        input=text,
         capture_output=True,
         text=True,
         check=False,
@@ -128,6 +133,15 @@ def psql(state: State, argv: Sequence[str]) -> int:
     environment = client_environment(state, running(state).url, user)
     sys.stdout.flush()
     os.execvpe("psql", ["psql", *words], environment)  # noqa: S606
+
+
+def query(state: State, url: str, text: str) -> str:
+    """Run a script with psql, as the superuser; return what it prints, without heads. Raises KitError."""
+    words = ["psql", "--no-psqlrc", "--no-password", "--quiet", "--no-align", "--tuples-only"]
+    result = run([*words, "--set=ON_ERROR_STOP=1"], client_environment(state, url, "postgres"), text)
+    if result.returncode:
+        raise KitError(f"psql failed: {result.stderr.strip()}")
+    return result.stdout
 
 
 def script(state: State, name: str, argv: Sequence[str]) -> int:

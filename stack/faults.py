@@ -17,7 +17,7 @@ from stack.process import HAS_PROC
 from stack.service import Service
 from stack.state import Record, Run, State
 
-__all__ = ["FAULTS", "cause"]
+__all__ = ["FAULTS", "cause", "roll"]
 
 FAULTS = ("reload", "roll", "kill", "database")
 RELOAD_SIGNALS = {"nginx": signal.SIGHUP, "apache": signal.SIGUSR1}

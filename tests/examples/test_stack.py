@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -114,3 +115,11 @@ def test_the_websocket_sends_everything_back(client: Client) -> None:
         for message in ("text ✓", b"\x00\xff", "x" * 100_000):
             websocket.send(message)
             assert websocket.receive() == message
+
+
+def test_an_upload_is_measured_as_it_comes(client: Client) -> None:
+    body = b"pierhead" * 100_000
+    answer = client.post("/upload", content=body).json()
+    assert answer == {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    empty = client.post("/upload").json()
+    assert empty == {"size": 0, "sha256": hashlib.sha256(b"").hexdigest()}

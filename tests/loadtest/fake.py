@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -53,6 +54,11 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(200, user | {"name": "Old"} if self.server.stale else user)
 
     def do_POST(self) -> None:
+        if self.path == "/upload":
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            right = {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+            self.answer(200, right | {"size": 1} if self.server.stale else right)
+            return
         with self.server.lock:
             user = self.body() | {"id": len(self.server.users) + 1}
             self.server.users[user["id"]] = user

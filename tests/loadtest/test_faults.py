@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 from loadtest import bench, faults, page, text, tools
 from loadtest.faults import FAULTS, run_faults
 from loadtest.measuring import Measuring
+from loadtest.subject import Subject
 from loadtest.targets import Target
 from loadtest.tools import Sample
 from tests.loadtest.fake import FakeStack
-from tests.loadtest.test_bench import document_in, runs, status
+from tests.loadtest.test_bench import document_in, runs, subject
 from tests.loadtest.test_results import document, three
 
 __all__ = ["runs"]  # a fixture
@@ -119,15 +121,16 @@ def test_a_fault_that_was_not_stood_is_a_failure(
     stack: FakeStack, sample: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["--quick", "--scenarios", "plaintext", "--faults", "kill", "--output", str(tmp_path)]
-    assert bench.main(argv, status(stack, "app", "nginx"), lambda fault, role: "killed") == 0
+    broken = replace(subject(stack, "app", "nginx"), disturb=lambda fault, role: "killed")
+    assert bench.main(argv, broken) == 0
     assert "fault kill, nginx: passed; failed requests: none" in capsys.readouterr().out
     assert document_in(tmp_path)["command"].count("--faults kill") == 1
     sample({"GET /users": 2})
-    assert bench.main(argv, status(stack, "app", "nginx"), lambda fault, role: "killed") == 1
+    assert bench.main(argv, broken) == 1
 
 
 def test_faults_need_a_stack_of_the_kit(stack: FakeStack, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["--quick", "--faults", "kill"], status(stack, "app")) == 1
+    assert bench.main(["--quick", "--faults", "kill"], subject(stack, "app")) == 1
     assert "faults happen to a stack of ./kit only" in capsys.readouterr().err
-    assert bench.main(["--faults", "fire"], {}) == 2
+    assert bench.main(["--faults", "fire"], Subject()) == 2
     assert "no fault fire; there are: reload, roll, kill, database" in capsys.readouterr().err

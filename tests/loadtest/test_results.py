@@ -55,9 +55,12 @@ def document(*runs: dict[str, Any], measure: str = "requests_per_s") -> dict[str
         "command": "./kit bench",
         "settings": {
             "rounds": 3, "duration_s": 1, "warm_up_s": 1, "connections": 32, "users": 16, "rate": 200,
+            "renewed": False,
         },
-        "provenance": {"commit": "abc", "versions": {"wrk": "4"}, "files": files, "pinned": False},
+        "provenance": {"commit": "abc", "versions": {"wrk": "4"}, "files": files, "pinned": False,
+            "placement": "not pinned", "stack": "processes"},
         "machine": {"system": "Linux", "kernel": "1", "architecture": "x", "processor": "Z80", "cpus": 2},
+        "dataset": None,
         "targets": targets,
         "scenarios": {"read": read},
         "runs": list(runs),
@@ -76,8 +79,8 @@ def three(target: str, *rates: float, **more: Any) -> list[dict[str, Any]]:
 def test_results_have_intervals_over_the_rounds_and_paired_ratios() -> None:
     made = document(*three("direct", 100, 200, 300), *three("nginx", 50, 100, 150))
     direct, nginx = made["results"]
-    assert direct["requests_per_s"]["value"] == 200
-    assert direct["requests_per_s"]["low"] < 0 < 400 < direct["requests_per_s"]["high"]
+    assert direct["requests_per_s"]["value"] == pytest.approx((100 * 200 * 300) ** (1 / 3))
+    assert 0 < direct["requests_per_s"]["low"] < 100 < 300 < direct["requests_per_s"]["high"]
     assert direct["ratio_to_direct"] is None
     assert nginx["ratio_to_direct"]["value"] == pytest.approx(0.5)
     assert nginx["ratio_to_direct"]["high"] == pytest.approx(0.5)

@@ -37,7 +37,8 @@ def test_a_file_is_a_scenario(tmp_path: Path) -> None:
 
 def test_the_shipped_ones_are_right_and_use_the_examples_load_tests() -> None:
     scenarios = load_all()
-    assert {"plaintext", "read", "crud", "database"} <= scenarios.keys()
+    named = {"plaintext", "crud", "etag", "sse", "websocket", "database", "upload", "mixed"}
+    assert named <= {name for name, scenario in scenarios.items() if scenario.default}
     used = {file for scenario in scenarios.values() for file in scenario.files}
     assert used == set((ROOT / "examples").glob("*/load.py"))
     assert all(path.suffix == ".toml" for path in FOLDER.iterdir() if path.name != "README.md")
@@ -57,6 +58,8 @@ def test_the_shipped_ones_are_right_and_use_the_examples_load_tests() -> None:
         ('tool = "wrk"', 'tool = "wrk"\nscript = "no.lua"', "there is no no.lua in the repository"),
         ('tool = "wrk"', 'tool = "locust"\nfiles = ["no.py"]', "there is no no.py in the repository"),
         ('tool = "wrk"', "tool = ", "Invalid value"),
+        ('tool = "wrk"', 'tool = "wrk"\nbody_bytes = -1', "body_bytes must be from 0 to 16777216"),
+        ("status = 200", 'status = 200\nmethod = "PUT"', "verify.method is 'PUT'; it must be GET or POST"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -89,6 +92,15 @@ def test_where_nothing_is_said_about_the_answer_its_status_is_enough(
     load(written(tmp_path, text)).prove(Target("direct", stack.url), {})
     with pytest.raises(TargetError, match="not 201"):
         load(written(tmp_path, text.replace("200", "201"))).prove(Target("direct", stack.url), {})
+
+
+def test_an_upload_is_verified_by_what_arrived(stack: FakeStack) -> None:
+    target, upload = Target("direct", stack.url), load_all()["upload"]
+    assert len(upload.body) == upload.body_bytes == 262144
+    upload.prove(target, {})
+    stack.stale = True
+    with pytest.raises(TargetError, match=r'gave 200 {"size": 1, .* not 200 with {"size": 262144,'):
+        upload.prove(target, {})
 
 
 def test_json_has_what_is_wanted_and_may_have_more() -> None:

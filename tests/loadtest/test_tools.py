@@ -5,17 +5,31 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadtest.tools import last_json, missing, run_locust, run_wrk, summarise, version
+from loadtest import tools
+from loadtest.scenario import load_all
+from loadtest.spawner import Spawner
+from loadtest.tools import Sample, last_json, missing, run_wrk, summarise, version
 from tests.loadtest.fake import FakeStack
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "simple" / "load.py"
 
+Locust = Callable[..., Sample]
+
 needs_wrk = pytest.mark.skipif(missing("wrk") is not None, reason=str(missing("wrk")))
+
+
+@pytest.fixture(scope="module")
+def run_locust() -> Iterator[Locust]:
+    """Runs locust, which is loaded but once."""
+    with Spawner() as spawner:
+        yield partial(tools.run_locust, spawner=spawner)
 
 
 @pytest.mark.wrk
@@ -45,13 +59,26 @@ def test_wrk_counts_wrong_status_codes(stack: FakeStack) -> None:
 
 @pytest.mark.wrk
 @needs_wrk
+def test_an_upload_has_to_arrive_whole(stack: FakeStack) -> None:
+    upload = load_all()["upload"]
+    assert upload.script
+    words = [str(fact) for fact in upload.body_facts.values()]
+    run = partial(run_wrk, stack.url + "/upload", duration_s=1, connections=2, script=upload.script)
+    assert run(words=words).valid
+    assert run(words=[words[0], "0" * 64]).errors["wrong"] > 0
+    stack.stale = True
+    assert run(words=words).errors["wrong"] > 0
+
+
+@pytest.mark.wrk
+@needs_wrk
 def test_wrk_without_a_server_is_an_error() -> None:
     sample = run_wrk("http://127.0.0.1:9/", duration_s=1, connections=1)
     assert sample.errors == {"tool": 1}
     assert "unable to connect" in sample.note
 
 
-def test_locust_runs_the_example_and_cleans_up(stack: FakeStack) -> None:
+def test_locust_runs_the_example_and_cleans_up(stack: FakeStack, run_locust: Locust) -> None:
     sample = run_locust([EXAMPLE], stack.url + "/simple", duration_s=1, users=2)
     assert sample.valid, sample
     assert sample.requests > 10
@@ -59,7 +86,9 @@ def test_locust_runs_the_example_and_cleans_up(stack: FakeStack) -> None:
     assert stack.users == {}
 
 
-def test_several_locust_files_each_find_their_own_example(stack: FakeStack, tmp_path: Path) -> None:
+def test_several_locust_files_each_find_their_own_example(
+    stack: FakeStack, tmp_path: Path, run_locust: Locust
+) -> None:
     other = tmp_path / "elsewhere" / "load.py"
     other.parent.mkdir()
     other.write_text(
@@ -74,7 +103,7 @@ def test_several_locust_files_each_find_their_own_example(stack: FakeStack, tmp_
     assert "/simple/users" in stack.paths
 
 
-def test_locust_fails_on_a_right_status_with_wrong_content(stack: FakeStack) -> None:
+def test_locust_fails_on_a_right_status_with_wrong_content(stack: FakeStack, run_locust: Locust) -> None:
     stack.stale = True
     sample = run_locust([EXAMPLE], stack.url + "/simple", duration_s=1, users=1)
     assert sample.errors["GET /users/ID"] > 0
@@ -83,7 +112,7 @@ def test_locust_fails_on_a_right_status_with_wrong_content(stack: FakeStack) -> 
 def test_locust_with_a_broken_file_is_an_error(tmp_path: Path) -> None:
     broken = tmp_path / "load.py"
     broken.write_text("no python\n")
-    sample = run_locust([broken], "http://127.0.0.1:9", duration_s=1, users=1)
+    sample = tools.run_locust([broken], "http://127.0.0.1:9", duration_s=1, users=1)
     assert sample.errors == {"tool": 1}
     assert "SyntaxError" in sample.note
 
@@ -129,7 +158,9 @@ def test_no_requests_is_an_error() -> None:
     assert sample.note == "refused"
 
 
-def test_locust_keeps_a_rate_and_counts_from_when_a_request_was_due(stack: FakeStack) -> None:
+def test_locust_keeps_a_rate_and_counts_from_when_a_request_was_due(
+    stack: FakeStack, run_locust: Locust
+) -> None:
     sample = run_locust([EXAMPLE], stack.url + "/simple", duration_s=2, users=2, rate=20)
     assert sample.valid, sample
     assert 10 <= sample.requests_per_s <= 30

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.subject import Subject
 from stack import bench, checks, locks
 from stack.errors import KitError
 from stack.process import Process, identity, program
@@ -103,16 +104,14 @@ class LoadTest:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[Any] = []
         self.error: BaseException | None = None
-        self.environments: list[Any] = []
         module = type("module", (), {"main": self.main})
         monkeypatch.setattr("importlib.import_module", lambda name: module)
         monkeypatch.setattr(bench, "up", self.up)
         monkeypatch.setattr(bench, "down", self.down)
         monkeypatch.setattr(bench, "status", lambda run: {"app": {"url": "http://127.0.0.1:1"}})
 
-    def main(self, argv: Sequence[str], status: dict[str, Any] = {}, *more: object) -> int:  # noqa: B006 - not changed
-        self.calls.append(("main", list(argv), status))
-        self.environments += more[1:]
+    def main(self, argv: Sequence[str], *more: object) -> int:
+        self.calls.append(("main", list(argv), *more))
         if self.error:
             raise self.error
         return 7
@@ -133,7 +132,8 @@ def loadtest(monkeypatch: pytest.MonkeyPatch) -> LoadTest:
 
 def test_a_benchmark_starts_and_stops_the_stack(loadtest: LoadTest, tmp_path: Path) -> None:
     assert bench.bench(State(tmp_path), ["--quick"]) == 7
-    assert loadtest.calls == ["up", ("main", ["--quick"], {"app": {"url": "http://127.0.0.1:1"}}), "down"]
+    here = Subject({"app": {"url": "http://127.0.0.1:1"}})
+    assert loadtest.calls == ["up", ("main", ["--quick"], here), "down"]
 
 
 def test_the_stack_is_stopped_after_a_failure_too(loadtest: LoadTest, tmp_path: Path) -> None:
@@ -149,20 +149,21 @@ def test_the_applications_environment_goes_to_the_benchmark(loadtest: LoadTest, 
     state = State(tmp_path)
     state.save(Run(None, "now", [record]))
     assert bench.bench(state, ["--quick"]) == 7
-    assert loadtest.environments[0]["DATABASE_URL"] == record.url
-    assert loadtest.environments[0]["DATABASE_PASSWORD_FILE"] == str(state.secret("app"))
+    [(_, _, subject)] = loadtest.calls
+    assert subject.environment["DATABASE_URL"] == record.url
+    assert subject.environment["DATABASE_PASSWORD_FILE"] == str(state.secret("app"))
 
 
 def test_peers_need_no_stack(loadtest: LoadTest) -> None:
     assert bench.peers(["--quick"]) == 7
-    assert loadtest.calls == [("main", ["--quick"], {})]
+    assert loadtest.calls == [("main", ["--quick"])]
 
 
 def test_reports_are_compared_without_a_stack(loadtest: LoadTest) -> None:
     assert bench.compare(["a.json", "b.json"]) == 7
-    assert loadtest.calls == [("main", ["a.json", "b.json"], {})]
+    assert loadtest.calls == [("main", ["a.json", "b.json"])]
 
 
 def test_its_help_needs_no_stack(loadtest: LoadTest, tmp_path: Path) -> None:
     assert bench.bench(State(tmp_path), ["--help"]) == 7
-    assert loadtest.calls == [("main", ["--help"], {})]
+    assert loadtest.calls == [("main", ["--help"], Subject())]

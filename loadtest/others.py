@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.peers.catalogue import APPS, PEERS, Peer
-from loadtest.peers.running import HOST, ROOT, free_port, stop
+from loadtest.peers.running import HOST, ROOT, stop
 from loadtest.targets import TargetError
+from stack import ports
 from stack.process import Process, start
 
 __all__ = ["NAMES", "chosen", "serving"]
@@ -50,7 +51,7 @@ def serving(
 def one(peer: Peer, env: Mapping[str, str], workers: int) -> Iterator[dict[str, Any]]:
     """Run one of them."""
     with tempfile.TemporaryDirectory(prefix="peers-") as name:
-        folder, port = Path(name), free_port()
+        folder, port = Path(name), ports.any_free()
         command = [EXAMPLES if word == ASGI else word for word in peer.command(port, workers, folder)]
         log = folder / "server.log"
         process = start(command, env={**env, "PYTHONPATH": str(ROOT)}, log=log, cwd=folder)

@@ -20,10 +20,10 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from loadtest.peers.running import free_port
 from loadtest.stats import Interval, ratio
 from loadtest.targets import Target, TargetError, fetch
 from loadtest.tools import Sample, missing, run_wrk
+from stack import ports
 from stack.state import State
 from stack.status import status
 
@@ -54,7 +54,7 @@ def sweep(
 @contextlib.contextmanager
 def application(database: Mapping[str, str], size: int) -> Iterator[Target]:
     """Run examples/database with one worker, which has a pool of `size`. Raises TargetError."""
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{ports.any_free()}"
     command = [sys.executable, "-P", "-m", "pierhead", "run", "app:app", "--workers", "1", "--listen", url]
     command += ["--app-dir", str(ROOT / "examples" / "database"), "--access-log", "off"]
     environment = os.environ | database | {"DATABASE_POOL_SIZE": str(size)}

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shutil
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from stack.errors import KitError
 from stack.process import HAS_PROC
 
-__all__ = ["DEFAULTS", "HOST", "choose", "free", "holder", "parse"]
+__all__ = ["DEFAULTS", "HOST", "any_free", "choose", "free", "holder", "parse"]
 
 HOST = "127.0.0.1"
 DEFAULTS = {"app": 8080, "app2": 8090, "caddy": 8081, "nginx": 8082, "apache": 8083, "db": 5433}
 # Below the range from which systems take the local ports of outgoing connections, which come and go.
 AUTO_RANGE = range(20000, 32000)
+RANGE = "KIT_PORT_RANGE"  # LOW-HIGH, for kits that choose at the same time and must not choose the same
+given: deque[int] = deque(maxlen=200)  # by any_free: whoever asked may not listen there yet
 LISTEN = "0A"  # a state in /proc/net/tcp
 
 
@@ -70,7 +74,7 @@ def choose(
             continue
         others = {*ports.values(), *(DEFAULTS[other] for other in names if other != name)}
         if auto:
-            candidates: Iterable[int] = random.sample(AUTO_RANGE, 500)
+            candidates: Iterable[int] = shuffled()
         else:
             candidates = range(DEFAULTS[name], 65536)
         port = next((port for port in candidates if port not in others and free(port)), None)
@@ -82,6 +86,29 @@ def choose(
             )
         ports[name] = port
     return ports, remarks
+
+
+def shuffled() -> list[int]:
+    """Return the ports from which to choose, in random order. Raises KitError if the range set is none."""
+    text = os.environ.get(RANGE)
+    if not text:
+        return random.sample(AUTO_RANGE, len(AUTO_RANGE))
+    low, _, high = text.partition("-")
+    if not (low.isdecimal() and high.isdecimal() and 1024 <= int(low) <= int(high) <= 65535):
+        raise KitError(f"{RANGE}={text!r} is no range of ports; it must be LOW-HIGH, such as 20000-21999")
+    return random.sample(range(int(low), int(high) + 1), int(high) + 1 - int(low))
+
+
+def any_free() -> int:
+    """Return a port that is free, that no outgoing connection will take, and that was not returned lately.
+
+    Raises KitError if there is none.
+    """
+    port = next((port for port in shuffled() if port not in given and free(port)), None)
+    if port is None:
+        raise KitError("there is no free port to choose")
+    given.append(port)
+    return port
 
 
 def free(port: int) -> bool:

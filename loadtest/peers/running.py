@@ -15,9 +15,10 @@ from pathlib import Path
 from loadtest import machine
 from loadtest.machine import Cpu
 from loadtest.peers.catalogue import Peer, PeerError
+from stack import ports
 from stack.process import Process, start
 
-__all__ = ["GREETING", "HOST", "Running", "exchange", "free_port", "running", "stop"]
+__all__ = ["GREETING", "HOST", "Running", "exchange", "running", "stop"]
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -57,7 +58,7 @@ def running(peer: Peer, cores: Sequence[int] = (), workers: int = 1) -> Iterator
     with tempfile.TemporaryDirectory(prefix="peers-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        port = free_port()
+        port = ports.any_free()
         words = peer.command(port, workers, folder)
         environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         log = folder / "server.log"
@@ -69,12 +70,6 @@ def running(peer: Peer, cores: Sequence[int] = (), workers: int = 1) -> Iterator
             yield server
         finally:
             stop(process)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server((HOST, 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def wait_until_right(server: Running) -> None:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from importlib import metadata, util
 from pathlib import Path
 
-from loadtest.peers.running import free_port, stop
+from loadtest.peers.running import stop
 from loadtest.survival.client import request
 from loadtest.survival.scenarios import FAULTS, WORKERS, Figures, Server
+from stack import ports
 from stack.process import start
 
 __all__ = ["main", "markdown"]
@@ -105,7 +106,7 @@ def measure(name: str, fault: Callable[[Server], Figures], patience_s: float) ->
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         version = Path(folder) / "version"
         version.write_text("1", encoding="utf-8")
-        port = free_port()
+        port = ports.any_free()
         environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'server'}", "FAULTS_VERSION": str(version)}
         command = [sys.executable, "-m", *commands(str(port))[name]]
         process = start(command, env=environment, log=Path(folder) / "log", cwd=Path(folder))

@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack import ports
 from stack.errors import KitError
-from stack.matrix.programs import PROGRAMS, Program, free_port
+from stack.matrix.programs import PROGRAMS, Program
 from stack.matrix.target import Target
 from stack.process import Process, start
 from stack.service import clean_environment, probe
@@ -46,7 +47,7 @@ class Replica:
 
     folder: Path
     name: str
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=ports.any_free)
     process: Process | None = None
 
     @property

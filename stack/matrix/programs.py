@@ -5,29 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
 
-from stack import proxies
+from stack import ports, proxies
 from stack.errors import KitError
 from stack.service import Service
 from stack.state import ROOT
 
-__all__ = ["PROGRAMS", "PROXY", "Apache", "Caddy", "Nginx", "Program", "free_port"]
+__all__ = ["PROGRAMS", "PROXY", "Apache", "Caddy", "Nginx", "Program"]
 
 PROXY = ROOT / "proxy"
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 5.0
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -45,7 +37,7 @@ class Program:
     upstreams: Sequence[int | str]
     config: str = ""
     more: Mapping[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=ports.any_free)
     process: asyncio.subprocess.Process | None = None
 
     @classmethod

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stack.matrix.programs import free_port
+from stack.ports import any_free
 
 __all__ = ["PROXIES", "ROOT", "Compose", "Reply", "docker", "request", "why_not"]
 
@@ -47,9 +47,7 @@ class Compose:
     """One project. `ports` are the published ones; `folder` has the files, `options` names them."""
 
     project: str = field(default_factory=lambda: f"pierhead-test-{secrets.token_hex(4)}")
-    ports: dict[str, int] = field(
-        default_factory=lambda: {name: free_port() for name in (*PROXIES, "locust")}
-    )
+    ports: dict[str, int] = field(default_factory=lambda: {name: any_free() for name in (*PROXIES, "locust")})
     folder: Path = ROOT
     options: Sequence[str] = ()
     settings: Mapping[str, str] = field(default_factory=dict)

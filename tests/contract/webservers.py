@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from stack.ports import any_free
 from tests.contract.cases import CASES
 from tests.contract.executable import first_line, write_program
 
@@ -112,7 +113,7 @@ def open_folder() -> Iterator[Path]:
 
 def validated(server: WebServer, folder: Path) -> subprocess.CompletedProcess[str]:
     """Have the program check the file."""
-    path = _copy(server, folder, free_port(), free_port(), {})
+    path = _copy(server, folder, any_free(), any_free(), {})
     command = _command(server, path, validate=True)
     return subprocess.run(
         command, env=_environment(folder), cwd=path, text=True, capture_output=True, check=False, timeout=30
@@ -124,7 +125,7 @@ def running(
     server: WebServer, folder: Path, ports: Mapping[str, int], upstreams: Mapping[str, int]
 ) -> Iterator[int]:
     """Run a web server in front of the application, at `ports` by protocol; yields its port."""
-    port = free_port()
+    port = any_free()
     path = _copy(server, folder, port, ports.get(server.protocol, 0), upstreams)
     log = folder / "log"
     with log.open("wb") as output:
@@ -151,13 +152,6 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def edited(text: str, changes: dict[str, str]) -> str:

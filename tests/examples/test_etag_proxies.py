@@ -22,6 +22,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from stack.ports import any_free
 from tests.examples.processes import ExampleServer
 from tests.kit import eventually
 
@@ -97,9 +98,7 @@ class Proxy:
     """A proxy that compresses."""
 
     def __init__(self, name: str, upstream: int, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = any_free()
         self.name = name
         facts = {"port": self.port, "upstream": upstream, "folder": folder}
         file = folder / name

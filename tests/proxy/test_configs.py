@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stack.matrix.client import fetch
-from stack.matrix.programs import PROXY, Program, free_port
+from stack.matrix.programs import PROXY, Program
+from stack.ports import any_free
 from tests.proxy.upstream import Upstream
 
 CONFIGS = {
@@ -29,7 +30,7 @@ def found(name: str, pattern: str) -> str:
 
 
 async def test_the_program_accepts_its_configuration(program: type[Program], tmp_path: Path) -> None:
-    code, output = await program(tmp_path, [free_port()]).validate()
+    code, output = await program(tmp_path, [any_free()]).validate()
     assert code == 0, output
     assert not re.search(r"\[(warn|error|emerg)\]|not formatted|AH\d+", output), output
 

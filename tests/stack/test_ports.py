@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
@@ -68,7 +69,7 @@ def test_the_next_free_one_is_not_the_default_of_another(monkeypatch: pytest.Mon
 
 
 def test_a_taken_port_that_was_asked_for_is_an_error(taken: int) -> None:
-    with pytest.raises(KitError, match=f"port {taken} for caddy is taken by .*pytest"):
+    with pytest.raises(KitError, match=f"port {taken} for caddy is taken by .*python"):
         ports.choose(["caddy"], auto=False, chosen={"caddy": taken})
 
 
@@ -104,3 +105,27 @@ def test_without_proc_lsof_is_asked(
     monkeypatch.setattr(ports, "HAS_PROC", False)
     monkeypatch.setenv("PATH", str(folder), prepend=":")
     assert ports.holder(80) == "nginx (pid 123)"
+
+
+def test_the_range_to_choose_from_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ports.RANGE, "21000-21019")
+    chosen, _ = ports.choose(ports.DEFAULTS, auto=True, chosen={})
+    assert all(port in range(21000, 21020) for port in chosen.values())
+
+
+@pytest.mark.parametrize("text", ["21000", "21000-", "-21000", "2-1", "80-90", "1024-65536", "a-b", "²-³"])
+def test_a_range_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(ports.RANGE, text)
+    with pytest.raises(KitError, match=r"KIT_PORT_RANGE=.* LOW-HIGH, such as 20000-21999"):
+        ports.choose(["app"], auto=True, chosen={})
+
+
+def test_a_port_that_was_given_is_not_given_again_though_nobody_listens_there_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(ports.RANGE, "21000-21010")
+    monkeypatch.setattr(ports, "free", lambda port: port != 21003)
+    monkeypatch.setattr(ports, "given", deque(maxlen=200))
+    assert len({ports.any_free() for _ in range(10)}) == 10
+    with pytest.raises(KitError, match="no free port"):
+        ports.any_free()

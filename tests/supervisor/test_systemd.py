@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -49,14 +51,20 @@ def test_a_passed_socket_is_served_and_the_manager_is_told(
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(20)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        told: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+
+        def listen() -> None:
+            while message := manager.recv(4096):
+                told.put(message.decode().splitlines())
 
         def wait_for(line: str) -> list[str]:
-            while line not in (lines := manager.recv(4096).decode().splitlines()):
+            while line not in (lines := told.get(timeout=20)):
                 pass
             return lines
 
+        listener = threading.Thread(target=listen, daemon=True)
+        listener.start()
         with Pierhead(tmp_path, program=(sys.executable, "-c", AS_MANAGER)) as server:
             assert f"MAINPID={server.process.pid}" in wait_for("READY=1")
             assert server.log.count("http://127.0.0.1:") == 2, (
@@ -75,3 +83,23 @@ def test_a_passed_socket_is_served_and_the_manager_is_told(
             server.signal(signal.SIGTERM)
             wait_for("STOPPING=1")
             assert server.wait() == 0, server.log
+        manager.sendto(b"", str(tmp_path / "notify"))
+        listener.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd runs on Linux")
+def test_a_manager_that_is_busy_misses_nothing_but_the_watchdog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        for _ in range(int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 5):
+            systemd.notify("WATCHDOG=1")  # returns, though the queue is full
+        thread = threading.Thread(target=systemd.notify, args=["READY=1"])
+        monkeypatch.setattr(systemd, "_PATIENCE_S", 20.0)
+        thread.start()
+        manager.settimeout(20)
+        while manager.recv(4096) != b"READY=1":
+            pass
+        thread.join()

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 __all__ = ["child_environment", "notify", "passed_urls", "watchdog_interval_s"]
 
 _FIRST_FD = 3
+_PATIENCE_S = 1.0  # a manager that does not listen holds nobody up for longer
 _OURS = frozenset(
     {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
 )
@@ -35,7 +36,10 @@ def passed_urls(
 
 
 def notify(*lines: str) -> None:
-    """Tell the manager: `READY=1`, `STATUS=...`; RELOADING=1 gets the time it must have."""
+    """Tell the manager: `READY=1`, `STATUS=...`; RELOADING=1 gets the time it must have.
+
+    A manager that is busy is waited for, but not long; for WATCHDOG=1, which comes again, not at all.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -44,7 +48,8 @@ def notify(*lines: str) -> None:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.setblocking(False)  # a manager that does not listen holds nobody up
+        # The queue of such a socket is short. What the manager has to know is not lost because it was full.
+        sender.settimeout(0 if lines == ("WATCHDOG=1",) else _PATIENCE_S)
         sender.sendto("\n".join(lines).encode(), address)
 
 

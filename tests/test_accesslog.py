@@ -162,8 +162,12 @@ def test_the_server_records_answers_and_refusals(app: App) -> None:
         client._server.record = log.record
         client.get("/?q=1", headers={"X-Request-Id": "abc"})
         client.head("/")
+        client.get("/nowhere")
         client.raw(b"GET / HTTP/1.1\r\nbad header\r\n\r\n")
-    answered, head, refused = map(json.loads, output.lines)
+    answered, head, missed, refused = map(json.loads, output.lines)
+    assert (missed["status"], missed["reason"]) == (404, "there is nothing at this path")
+    assert refused["reason"] == "header line 1 is not 'name: value'"
+    assert "reason" not in answered
     assert (answered["status"], answered["bytes"], answered["request_id"]) == (200, 5, "abc")
     assert (head["method"], head["bytes"]) == ("HEAD", 0)
     assert (refused["status"], refused["client"]) == (400, "127.0.0.1")

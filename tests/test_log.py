@@ -55,6 +55,28 @@ def test_json_is_an_object_a_line(stderr: Callable[[], str]) -> None:
     assert record["message"].endswith("LookupError: no such\nthing")
 
 
+def test_what_happened_has_fields_of_its_own_in_json(stderr: Callable[[], str]) -> None:
+    log.configure(Settings(log_format="json"), "worker 2")
+    logger = logging.getLogger("shop")
+    extra = log.facts("worker_died", worker=7, exit_code=0, signal=None, request="", in_progress=["GET /"])
+    logger.error("worker 7 exited", extra=extra)
+    record = json.loads(stderr())
+    assert record["message"] == "worker 7 exited"
+    assert {name: record[name] for name in extra} == extra
+    assert extra == {"event": "worker_died", "worker": 7, "exit_code": 0, "in_progress": ["GET /"]}
+
+
+def test_what_an_application_adds_is_a_field_but_in_nobodys_place(stderr: Callable[[], str]) -> None:
+    log.configure(Settings(log_format="json"), "worker 2")
+    logging.getLogger("shop").info("sold", extra={"price": 3, "pid": -1, "who": Path("/ada")})
+    record = json.loads(stderr())
+    assert (record["price"], record["pid"], record["who"]) == (3, os.getpid(), "/ada")
+    circle: list[object] = []
+    circle.append(circle)
+    logging.getLogger("shop").info("sold", extra={"circle": circle})
+    assert json.loads(stderr())["circle"] == "[[...]]"
+
+
 def test_lines_of_one_record_are_indented_and_controls_escaped(stderr: Callable[[], str]) -> None:
     log.configure(Settings())
     logging.getLogger("shop").info("GET /\n2026-11-21T08:41:21.123Z info forged\r\x1b[2J\x85\u2028")

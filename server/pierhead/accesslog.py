@@ -4,8 +4,9 @@ text: the combined format, and the seconds it took and the request id:
 
     127.0.0.1 - ada [21/Nov/2026:08:41:21 +0000] "GET /users HTTP/1.1" 200 45 "-" "curl/8.5.0" 0.000412 9f2c
 
-json: an object a line. Queries are left out, of the target and of the referrer: they hold what should not be
-in logs. What is not printable ASCII, a quotation mark or a backslash is escaped (\xhh; in JSON \u00hh).
+json: an object a line, with the reason where the server refused a request. Queries are left out, of the
+target and of the referrer: they hold what should not be in logs. What is not printable ASCII, a quotation
+mark or a backslash is escaped (\xhh; in JSON \u00hh).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ __all__ = ["AccessLog"]
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 _UNSAFE_WORD = re.compile(r"[^!#-\[\]-~]")
 # How many characters of each there is room for; a whole line fits in LINE_LIMIT_BYTES of the output.
-_CLIENT, _USER, _METHOD, _TARGET, _REFERRER, _AGENT, _ID = 128, 128, 32, 2048, 512, 512, 128
+_CLIENT, _USER, _METHOD, _TARGET, _REFERRER, _AGENT, _ID, _REASON = 128, 128, 32, 2048, 512, 512, 128, 128
 
 
 class AccessLog:
@@ -47,7 +48,13 @@ class AccessLog:
         self._stamp = ""
 
     def record(
-        self, request: Request | None, status: int, body_bytes: int, duration_s: float, peer: str = ""
+        self,
+        request: Request | None,
+        status: int,
+        body_bytes: int,
+        duration_s: float,
+        peer: str = "",
+        reason: str = "",
     ) -> None:
         """Log one response: to `request`, or (None) to what `peer` sent that was refused before."""
         if self._output is None:
@@ -58,7 +65,7 @@ class AccessLog:
             form = "%Y-%m-%dT%H:%M:%SZ" if self._json else "%d/%b/%Y:%H:%M:%S +0000"
             self._stamp = time.strftime(form, time.gmtime(second))
         if request is None:
-            line = self._refused_line(status, body_bytes, duration_s, peer)
+            line = self._refused_line(status, body_bytes, duration_s, peer, reason)
         else:
             render = self._json_line if self._json else self._text_line
             line = render(request, status, body_bytes, duration_s)
@@ -69,13 +76,14 @@ class AccessLog:
         if self._output is not None:
             self._output.close()
 
-    def _refused_line(self, status: int, body_bytes: int, duration_s: float, peer: str) -> str:
+    def _refused_line(self, status: int, body_bytes: int, duration_s: float, peer: str, reason: str) -> str:
         if not self._json:
             who = _word(peer, _CLIENT)
             return f'{who} - - [{self._stamp}] "-" {status} {body_bytes} "-" "-" {duration_s:.6f} -\n'
         return (
             f'{{"time":"{self._stamp}","client":{_string(peer, _CLIENT)},'
-            f'"status":{status},"bytes":{body_bytes},"duration_s":{duration_s:.6f}}}\n'
+            f'"status":{status},"bytes":{body_bytes},"duration_s":{duration_s:.6f},'
+            f'"reason":{_known_string(reason, _REASON)}}}\n'
         )
 
     def _text_line(self, request: Request, status: int, body_bytes: int, duration_s: float) -> str:
@@ -89,6 +97,8 @@ class AccessLog:
 
     def _json_line(self, request: Request, status: int, body_bytes: int, duration_s: float) -> str:
         result = f'"status":{status},"bytes":{body_bytes},"duration_s":{duration_s:.6f}'
+        if status >= 400 and (reason := getattr(request, "refused", "")):
+            result += f',"reason":{_string(reason, _REASON)}'
         client, user, method, target, referrer, agent = _facts(request)
         return (
             f'{{"time":"{self._stamp}","client":{_known_string(client, _CLIENT)},'

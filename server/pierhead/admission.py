@@ -27,6 +27,8 @@ __all__ = ["LINE_SETTINGS", "Admission", "publish"]
 LINE_SETTINGS = frozenset({"max_in_flight", "max_queued", "queue_timeout_s"})
 """A listener that has one of these as its own has a line of its own."""
 
+_BUSY = "too many requests are in progress"
+
 # From Python 3.12 on a request's task begins before anybody has counted it.
 _ITSELF = 0 if sys.version_info >= (3, 12) else 1
 
@@ -66,6 +68,7 @@ class Admission(Layer):
         if (len(self.in_flight) < self._most and not self.line) or await self._wait():
             await self.application.converse(socket)
         else:
+            socket.request.refused = _BUSY
             await socket.reject(_busy())
 
     def left(self) -> None:
@@ -76,7 +79,10 @@ class Admission(Layer):
                 first.set_result(None)
 
     async def _respond_later(self, request: Request) -> Response | None:
-        return await self._respond(request) if await self._wait() else _busy()
+        if await self._wait():
+            return await self._respond(request)
+        request.refused = _BUSY
+        return _busy()
 
     async def _wait(self) -> bool:
         """Wait in line; False where it is too long, or took too long."""
@@ -103,4 +109,4 @@ def publish(lines: Iterable[Admission], row: Row) -> None:
 
 
 def _busy() -> Response:
-    return Response.problem(503, "too many requests are in progress", headers={"Retry-After": "1"})
+    return Response.problem(503, _BUSY, headers={"Retry-After": "1"})

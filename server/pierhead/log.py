@@ -3,7 +3,8 @@ r"""The server's own log, on standard error: text for people, or a JSON object a
     2026-11-21T08:41:21.123Z info     worker 2 [4711] pierhead.app: GET /user/1 [9f2c...] failed
 
 It is Python's `logging`: what an application logs goes the same way. In text a message or traceback of
-several lines is indented, so that no line of it can pass for a record of its own.
+several lines is indented, so that no line of it can pass for a record of its own. In JSON what is given as
+`extra` has fields of its own; the server gives what happened (`facts`), which docs/operations.md lists.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ import os
 import re
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
 
-__all__ = ["JsonFormatter", "TextFormatter", "configure"]
+__all__ = ["JsonFormatter", "TextFormatter", "configure", "facts"]
 
+_OF_RECORDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def facts(event: str, **fields: Any) -> dict[str, Any]:
+    """Return what happened, for programs, as the `extra` of a record: those fields that say something."""
+    return {"event": event, **{name: value for name, value in fields.items() if value not in (None, "", [])}}
 
 
 class TextFormatter(logging.Formatter):
@@ -49,16 +56,21 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as JSON."""
-        return json.dumps(
-            {
-                "time": _timestamp(record),
-                "level": record.levelname.lower(),
-                "process": self._process,
-                "pid": os.getpid(),
-                "logger": record.name,
-                "message": _whole_message(self, record),
-            }
-        )
+        fields = {
+            "time": _timestamp(record),
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "pid": os.getpid(),
+            "logger": record.name,
+            "message": _whole_message(self, record),
+        }
+        more = {name: value for name, value in vars(record).items() if name not in _OF_RECORDS}
+        if not more:
+            return json.dumps(fields)
+        try:
+            return json.dumps(more | fields, default=str)
+        except (TypeError, ValueError):  # what is logged is not lost for what JSON cannot have
+            return json.dumps({name: str(value) for name, value in more.items()} | fields)
 
 
 def configure(settings: Settings, process: str = "master") -> None:

@@ -18,6 +18,8 @@ import time
 from collections import deque
 from pathlib import Path
 
+from pierhead.log import facts
+
 __all__ = ["LINE_LIMIT_BYTES", "LogOutput"]
 
 logger = logging.getLogger("pierhead.output")
@@ -163,12 +165,23 @@ class LogOutput:
         reason = error.strerror or str(error)
         if reason != self._failing:
             self._failing = reason
-            logger.error("the access log cannot be written to %s: %s; lines are lost", self._name, reason)
+            logger.error(
+                "the access log cannot be written to %s: %s; lines are lost",
+                self._name,
+                reason,
+                extra=facts("access_log_failed", reason=reason),
+            )
 
     def _recovered(self) -> None:
         """Report lines that were lost, once there is a way for others again."""
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
             why = self._failing or "its reader is too slow"
-            logger.warning("%d lines of the access log to %s were lost: %s", dropped, self._name, why)
+            logger.warning(
+                "%d lines of the access log to %s were lost: %s",
+                dropped,
+                self._name,
+                why,
+                extra=facts("access_log_lost", lines=dropped, reason=why),
+            )
         self._failing = ""

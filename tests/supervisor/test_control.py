@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +115,114 @@ def test_a_socket_is_found_by_its_user_and_left_behind_ones_are_cleared(
     folder.chmod(0o755)
     with pytest.raises(ControlError, match="not a folder of this user alone"):
         Control(AUTO)
+
+
+def test_a_reload_that_is_asked_for_during_another_waits_for_its_own_code(tmp_path: Path) -> None:
+    control = tmp_path / "control"
+    waits = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\n" + APP
+    with Pierhead(tmp_path, "--control-socket", str(control)) as server:
+        answers: dict[str, dict[str, Any]] = {}
+
+        def reload(name: str) -> None:
+            answers[name] = ask(control, 60.0, command="reload")
+
+        server.write(waits, one="two")
+        first = threading.Thread(target=reload, args=("first",))
+        first.start()
+        server.wait_for_log("reloading: on request")
+        server.write(waits, one="three")
+        second = threading.Thread(target=reload, args=("second",))
+        second.start()
+        eventually(lambda: len(clients_of(server.process.pid, control)) == 2, "both are heard")
+        ask(control, 10.0, command="status")  # what came before it is heard
+        server.let_go()
+        first.join(60)
+        second.join(60)
+        assert answers == {"first": {"reloaded": 2}, "second": {"reloaded": 3}}
+        assert b'"three"' in server.get()[1]
+
+
+def clients_of(pid: int, control: Path) -> list[str]:
+    """Return the connections to a unix socket of which a process has the other end."""
+    inodes = {
+        line.split()[6]
+        for line in Path("/proc/net/unix").read_text().splitlines()
+        if line.endswith(str(control)) and line.split()[5] == "03"
+    }
+    links = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            links.append(str(link.readlink()))
+    return [link for link in links if link.removeprefix("socket:[").rstrip("]") in inodes]
+
+
+def test_who_waits_for_a_reload_is_told_why_there_is_none(tmp_path: Path) -> None:
+    control = tmp_path / "control"
+    with Pierhead(tmp_path, "--control-socket", str(control), "--start-timeout-s", "1") as server:
+        server.write("raise RuntimeError('no such module')\n")
+        told = ask(control, 60.0, command="reload")["failed"]
+        assert told.startswith("the new code did not start (app:app: its import failed in ")
+        assert told.endswith("RuntimeError: no such module); the code from before goes on serving")
+        server.write("import time\ntime.sleep(600)\n")
+        answers: list[dict[str, Any]] = []
+        client = threading.Thread(target=lambda: answers.append(ask(control, 60.0, command="reload")))
+        client.start()
+        server.wait_for_log("reloading: on request", 2)
+        server.signal(signal.SIGTERM)
+        client.join(60)
+        assert answers == [{"failed": "the server is stopping"}]
+        assert server.wait() == 0
+
+
+def test_what_is_no_request_costs_the_server_nothing(tmp_path: Path) -> None:
+    control = tmp_path / "control"
+    with Pierhead(tmp_path, "--control-socket", str(control)) as server:
+        for sent in (b"GET / HTTP/1.1\r\n\r\n", b"[]\n", b'"reload"\n', b"\xff\xfe\n"):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(20)
+                client.connect(str(control))
+                client.sendall(sent)
+                assert client.recv(100) == b"", "it is closed"
+        assert "no command 'dance'" in ask(control, 20.0, command="dance")["failed"]
+        assert ask(control, 20.0, command="status")["state"] == "serving"
+        assert server.get()[0] == 200
+
+
+def test_nothing_that_lies_is_left_of_a_master_that_was_killed(tmp_path: Path) -> None:
+    control, pid_file = tmp_path / "control", tmp_path / "pid"
+    options = ("--control-socket", str(control), "--pid-file", str(pid_file))
+    with Pierhead(tmp_path, *options) as server:
+        assert pid_file.read_text() == f"{server.process.pid}\n"
+        server.note_processes()
+        server.process.kill()
+        server.wait()
+        eventually(lambda: not control.exists() and not pid_file.exists(), "both are removed")
+    with Pierhead(tmp_path, *options) as server:
+        assert pid_file.read_text() == f"{server.process.pid}\n"
+
+
+def test_what_happens_has_its_reason_as_fields_of_json(tmp_path: Path) -> None:
+    options = ("--log-format", "json", "--control-socket", "")
+    with Pierhead(tmp_path, *options, workers=1) as server:
+        (victim,) = server.workers()
+        with pytest.raises((OSError, http.client.HTTPException)):
+            server.get("/exit/9?secret=1")
+        server.wait_for_log("worker_died")
+        server.write("raise RuntimeError('broken')\n")
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("reload_failed")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        events = {
+            record["event"]: record
+            for record in map(json.loads, server.log.splitlines())
+            if "event" in record
+        }
+    assert {*events} >= {"ready", "worker_died", "reload", "app_failed", "reload_failed", "stopping"}
+    died = events["worker_died"]
+    assert (died["worker"], died["exit_code"], died["retry_in_s"]) == (victim, 9, 0)
+    assert (died["reason"], died["request"], died["slot"]) == ("died", "GET /exit/9", 0)
+    assert events["ready"]["listen"] == [f"http://127.0.0.1:{server.port}"]
+    assert events["app_failed"]["reason"].endswith("RuntimeError: broken")
+    assert events["reload_failed"]["reason"].endswith("RuntimeError: broken)")
+    assert events["stopping"]["signal"] == "SIGTERM"

@@ -13,7 +13,9 @@ import pytest
 
 from pierhead.board import Board, Cell
 from pierhead.config import Settings
+from pierhead.errors import ConfigError
 from pierhead.supervisor import process
+from pierhead.supervisor.account import drop_privileges
 from pierhead.supervisor.backoff import Backoff
 from pierhead.supervisor.channel import Channel
 from pierhead.supervisor.pidfile import PidFile, PidFileError
@@ -136,8 +138,10 @@ def test_there_is_at_least_one_core() -> None:
 
 
 def test_an_unknown_user_is_an_error() -> None:
-    with pytest.raises(LookupError):
-        process.drop_privileges(Settings(user="nobody-has-this-name"))
+    with pytest.raises(ConfigError, match="user = 'nobody-has-this-name': this system has no such user"):
+        drop_privileges(Settings(user="nobody-has-this-name"))
+    with pytest.raises(ConfigError, match="group = 'nobody-has-this-name': this system has no such group"):
+        drop_privileges(Settings(group="nobody-has-this-name"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -145,7 +149,7 @@ def test_root_becomes_the_user_it_is_told() -> None:
     code = (
         "import os\n"
         "from pierhead.config import Settings\n"
-        "from pierhead.supervisor.process import drop_privileges\n"
+        "from pierhead.supervisor.account import drop_privileges\n"
         "drop_privileges(Settings(user='nobody', umask=0o077))\n"
         "assert os.getuid() != 0 and os.getgid() != 0 and os.umask(0) == 0o077\n"
     )

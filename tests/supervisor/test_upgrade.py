@@ -49,7 +49,7 @@ def test_an_upgrade_to_settings_that_cannot_be_read_changes_nothing(tmp_path: Pa
         settings.write_text("there is no = such thing\n")
         with Load(server).running() as load:
             server.signal(signal.SIGUSR2)
-            server.wait_for_log("upgrade failed: the new program ended with code 2; this one goes on")
+            server.wait_for_log("upgrade failed: the new program ended with code 2; this program goes on")
             load.more()
         assert load.failed == []
         assert "is no valid TOML" in server.log

@@ -10,7 +10,6 @@ Options follow a question mark, joined by `&`: limits of the listener's own, in 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -150,6 +149,8 @@ def _limit(name: str, raw: object) -> Any:
 
 
 def _hint(name: str) -> str:
+    import difflib  # only now: a program for one request is started often
+
     close = difflib.get_close_matches(name, _LIMITS, n=1, cutoff=0.8)
     return f"; did you mean {close[0]}?" if close else ""
 

@@ -284,6 +284,7 @@ class NativeApplication:
 
     def _problem(self, request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPError):
+            request.refused = error.detail
             return Response.problem(
                 error.status,
                 error.detail,

@@ -77,6 +77,7 @@ class Request(CookieSetter):
         "method",
         "params",
         "raw_path",
+        "refused",
         "root_path",
         "scheme",
         "server",
@@ -86,6 +87,8 @@ class Request(CookieSetter):
 
     app: App
     """The application that handles the request."""
+    refused: str
+    """Why it got an error for an answer; unset where it did not, or where only the application knows."""
     _query: QueryParams | None
     _cookies: dict[str, str] | None
     _content_type: MediaType | None

@@ -12,6 +12,8 @@ from typing import Any
 
 __all__ = ["Channel"]
 
+_LONGEST_BYTES = 64 << 20
+
 
 class Channel:
     """One end of a control channel."""
@@ -41,7 +43,10 @@ class Channel:
             self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self) -> list[dict[str, Any]] | None:
-        """Return the whole messages that have come, at least by waiting for bytes; None at the end."""
+        """Return the whole messages that have come, at least by waiting for bytes; None at the end.
+
+        Raises ValueError for what is no message.
+        """
         try:
             data = self._socket.recv(65536)
         except BlockingIOError:
@@ -51,7 +56,10 @@ class Channel:
         if not data:
             return None
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        return [json.loads(line) for line in lines]
+        messages = [json.loads(line) for line in lines]
+        if len(self._buffer) > _LONGEST_BYTES or not all(isinstance(message, dict) for message in messages):
+            raise ValueError("not a message of a control channel")
+        return messages
 
     def receive_one(self) -> dict[str, Any] | None:
         """Wait for one message; None at the end."""

@@ -11,13 +11,14 @@ import socket
 import stat
 import struct
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from pierhead.errors import PierheadError
 from pierhead.supervisor.channel import Channel
 
-__all__ = ["AUTO", "Control", "ControlError", "ask", "find"]
+__all__ = ["AUTO", "Control", "ControlError", "ask", "find", "remove_stale"]
 
 AUTO = "auto"
 _TIMEOUT_S = 2.0
@@ -28,7 +29,11 @@ class ControlError(PierheadError):
 
 
 class Control:
-    """The master's end: a listening socket that is removed with `close`."""
+    """The master's end: a listening socket that is removed with `close`.
+
+    Where the master is killed, its generation removes it (`remove_stale`); what is left nevertheless is
+    removed by who looks for a server.
+    """
 
     def __init__(self, path: str) -> None:
         """Listen at `path`, or for AUTO in the user's folder. Raises ControlError."""
@@ -36,8 +41,8 @@ class Control:
         try:
             if path == AUTO:
                 _clear(self.path.parent)
-            elif self.path.is_socket() and not _answers(self.path):
-                self.path.unlink()
+            else:
+                remove_stale(self.path)
             self._socket = socket.socket(socket.AF_UNIX)
             with _umask(0o177):
                 self._socket.bind(str(self.path))
@@ -57,6 +62,7 @@ class Control:
         except OSError:
             return None
         if not _may_ask(client):
+            Channel(client).send(failed=f"this server answers root and user {os.getuid()} only")
             client.close()
             return None
         client.settimeout(_TIMEOUT_S)  # who asks and does not read the answer does not hold the master up
@@ -68,6 +74,14 @@ class Control:
         self.path.unlink(missing_ok=True)
 
 
+def remove_stale(path: str | Path) -> None:
+    """Remove the socket of a server that was killed: if nobody answers at it, and this process may."""
+    path = Path(path)
+    with contextlib.suppress(OSError):
+        if stat.S_ISSOCK(path.lstat().st_mode) and not _answers(path):
+            path.unlink()
+
+
 def find(path: str = AUTO) -> Path:
     """Return the socket of the server that runs, by `path` or as the only one of this user.
 
@@ -76,7 +90,9 @@ def find(path: str = AUTO) -> Path:
     if path != AUTO:
         return Path(path)
     try:
-        found = [one for one in sorted(_folder(create=False).glob("*.sock")) if _answers(one)]
+        folder = _folder(create=False)
+        _clear(folder)
+        found = sorted(folder.glob("*.sock"))
     except (OSError, ControlError):
         found = []
     if len(found) == 1:
@@ -89,6 +105,7 @@ def find(path: str = AUTO) -> Path:
 
 def ask(path: Path, timeout_s: float, **request: Any) -> dict[str, Any]:
     """Send a request to a master and return its answer; raises ControlError."""
+    started = time.monotonic()
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(timeout_s)
     try:
@@ -100,10 +117,14 @@ def ask(path: Path, timeout_s: float, **request: Any) -> dict[str, Any]:
     try:
         channel.send(**request)
         answer = channel.receive_one()
+    except ValueError as error:
+        raise ControlError(f"what answers at {path} is no pierhead server") from error
     finally:
         channel.close()
     if answer is None:
-        raise ControlError(f"the server at {path} did not answer in {timeout_s:g} s")
+        late = time.monotonic() >= started + timeout_s
+        why = f"did not answer in {timeout_s:g} s" if late else "ended without an answer: it is stopping"
+        raise ControlError(f"the server at {path} {why}")
     return answer
 
 
@@ -128,8 +149,7 @@ def _folder(*, create: bool) -> Path:
 def _clear(folder: Path) -> None:
     """Remove the sockets of servers that were killed."""
     for path in folder.glob("*.sock"):
-        if not _answers(path):
-            path.unlink(missing_ok=True)
+        remove_stale(path)
 
 
 def _answers(path: Path) -> bool:

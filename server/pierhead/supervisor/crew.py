@@ -11,12 +11,14 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pierhead.board import ROWS, Board, Cell, Desk, Row, State
+from pierhead.log import facts
 from pierhead.supervisor.backoff import Backoff
 from pierhead.supervisor.channel import Channel
-from pierhead.supervisor.process import describe_exit, reap_these
+from pierhead.supervisor.doing import Doing
+from pierhead.supervisor.process import describe_exit, exit_facts, reap_these
 from pierhead.supervisor.stacks import Stacks
 from pierhead.supervisor.vigil import Vigil
 from pierhead.supervisor.worker import run_worker
@@ -53,6 +55,8 @@ class _Worker:
     """When it is killed, whatever it does."""
     verdict: str = ""
     """Why it is killed."""
+    doing: Doing | None = None
+    """What it did when that was decided."""
     reliever: int = 0
     """The worker that takes its place once it is ready."""
 
@@ -144,7 +148,17 @@ class Crew:
             if message.get("ready"):
                 self._is_ready(worker)
             elif "failed" in message:
-                logger.error("worker %d: the application did not start\n%s", worker.pid, message["failed"])
+                logger.error(
+                    "worker %d: the application did not start\n%s",
+                    worker.pid,
+                    message["failed"],
+                    extra=facts(
+                        "worker_not_started",
+                        worker=worker.pid,
+                        slot=worker.slot,
+                        reason=message["failed"].rstrip().rpartition("\n")[2],
+                    ),
+                )
 
     # What the generation is told
 
@@ -188,7 +202,8 @@ class Crew:
     ) -> None:
         index = next((i for i in range(1, ROWS) if not self._row(i).cells[Cell.STATE]), 0)
         if not index:
-            self._postpone(slot, f"{ROWS - 1} workers of this generation are there already")
+            reason = f"{ROWS - 1} workers of this generation are there already"
+            self._cannot_fork(slot, reason, self._postpone(slot))
             return
         ours, theirs = Channel.pair()
         stacks = Stacks()
@@ -207,9 +222,11 @@ class Crew:
             ours.close()
             theirs.close()
             if relieved is None:
-                self._postpone(slot, f"cannot fork a worker: {error}")
+                seconds = self._postpone(slot)
             else:
-                self._relieve_after = now + self._starts.failed(now)
+                seconds = self._starts.failed(now)
+                self._relieve_after = now + seconds
+            self._cannot_fork(slot, f"cannot fork a worker: {error}", seconds)
             return
         if pid == 0:
             ours.close()
@@ -255,21 +272,26 @@ class Crew:
             _signal(worker.pid, signal.SIGKILL)
         elif worker.kill_at == _NEVER:
             if now >= worker.leave_by:
-                self._condemn(worker, now, "does not leave; killing it")
+                self._condemn(worker, now, "does not leave")
             elif not worker.ready and now >= worker.ready_by:
-                self._condemn(worker, now, "is not ready within start_timeout_s; killing it")
+                self._condemn(worker, now, "is not ready within start_timeout_s")
 
     def _look(self, worker: _Worker, now: float, reactor: Reactor, become: Callable[[], None]) -> None:
         """See whether a worker hangs, or has reached a limit."""
         if not worker.ready or worker.kill_at != _NEVER:
             return
         if state := self._vigil.hangs(worker.pid, worker.row):
-            self._condemn(worker, now, f"{state}; killing it")
+            self._condemn(worker, now, state)
             return
         if worker.leaving or self._leaving or self._relieving or now < self._relieve_after:
             return
         if reason := self._vigil.is_due(worker.pid, worker.row, worker.jitter):
-            logger.info("worker %d %s; replacing it", worker.pid, reason)
+            logger.info(
+                "worker %d %s; replacing it",
+                worker.pid,
+                reason,
+                extra=facts("worker_relieved", worker=worker.pid, slot=worker.slot, reason=reason),
+            )
             self._fork(worker.slot, reactor, become, relieved=worker)
 
     @property
@@ -279,7 +301,8 @@ class Crew:
 
     def _condemn(self, worker: _Worker, now: float, verdict: str) -> None:
         """Have a worker write its stacks, and kill it."""
-        worker.verdict = verdict + _doing(worker.row)
+        worker.verdict = verdict
+        worker.doing = Doing.of(worker.row)
         worker.kill_at = now + _LAST_WORDS_S
         worker.stacks.ask(worker.pid)
 
@@ -289,55 +312,43 @@ class Crew:
             worker = self._workers.pop(pid)
             reactor.remove(worker.channel)
             worker.channel.close()
-            what = self._obituary(worker, status)
+            end = _End.of(worker, status)
             self._take_over_counts(worker.row)
             worker.stacks.close()
             for other in self._workers.values():
                 if other.reliever == pid:
                     other.reliever = 0
-                    if not worker.ready:
+                    if not worker.ready and end is not None:
                         self._relieve_after = now + self._starts.failed(now)
-                        logger.error("%s; the worker from before goes on", what)
-                        what = ""
-            if not what:
+                        end.log("the worker from before goes on")
+                        end = None
+            if end is None:
                 continue
             if worker.leaving or self._leaving:
                 if worker.verdict:
-                    logger.error("%s", what)
+                    end.log()
                 continue
-            self._replace(worker, status, what, now)
+            self._replace(worker, status, end, now)
 
-    def _replace(self, worker: _Worker, status: int, what: str, now: float) -> None:
+    def _replace(self, worker: _Worker, status: int, end: _End, now: float) -> None:
         self._own.cells[Cell.RESTARTS] += 1
-        self.crashed(what.splitlines()[0])
+        self.crashed(end.what)
         if not worker.ready:
             if self._complete:
-                self._postpone(worker.slot, what)
+                seconds = self._postpone(worker.slot)
+                end.log(f"next try in {seconds:g} s", retry_in_s=seconds)
             else:
                 if worker.verdict:
-                    logger.error("%s", what)
+                    end.log()
                 self.failed_to_start(status)
             return
         if worker.slot >= self.size or worker.reliever:
-            logger.error("%s", what)
+            end.log()
             return
-        head, _, rest = what.partition("\n")
         wait_s = self._crashes.failed(now)
         self._due[worker.slot] = now + wait_s
         then = f"too many died lately: replacing it in {wait_s:g} s" if wait_s else "replacing it"
-        logger.error("%s; %s%s", head, then, rest and "\n" + rest)
-
-    def _obituary(self, worker: _Worker, status: int) -> str:
-        """Say how a worker ended and what it was doing; "" for one that left in peace as it was told."""
-        ended = describe_exit(status)
-        if worker.leaving and not worker.verdict and os.waitstatus_to_exitcode(status) == 0:
-            return ""
-        text = f"worker {worker.pid} {worker.verdict or ended}"
-        if not worker.verdict:
-            text += "" if worker.ready else " before it was ready"
-            text += _doing(worker.row)
-        stacks = worker.stacks.read()
-        return f"{text}\n{stacks}" if stacks else text
+        end.log(then, retry_in_s=wait_s)
 
     def _take_over_counts(self, row: Row) -> None:
         version = self._own.cells[Cell.VERSION]
@@ -346,23 +357,50 @@ class Crew:
         row.clear()
         self._own.cells[Cell.VERSION] = version + 2
 
-    def _postpone(self, slot: int, reason: str) -> None:
+    def _postpone(self, slot: int) -> float:
+        """Have a worker forked later; returns in how many seconds."""
         now = time.monotonic()
         seconds = self._starts.failed(now)
-        head, _, rest = reason.partition("\n")
-        logger.error("%s; next try in %g s%s", head, seconds, rest and "\n" + rest)
         self._due[slot] = now + seconds
+        return seconds
+
+    def _cannot_fork(self, slot: int, reason: str, seconds: float) -> None:
+        logger.error(
+            "%s; next try in %g s",
+            reason,
+            seconds,
+            extra=facts("worker_not_forked", slot=slot, reason=reason, retry_in_s=seconds),
+        )
 
 
-def _doing(row: Row) -> str:
-    """Say what a worker is doing."""
-    last, *others = (note.partition("?")[0] for note in row.notes())  # a query may hold secrets
-    slow = [note for note in others if note]
-    parts = [f"begun last: {last}"] if last else []
-    if slow:
-        more = row.cells[Cell.IN_FLIGHT] - len(slow)
-        parts.append(f"in progress: {', '.join(slow)}" + (f" and {more} more" if more > 0 else ""))
-    return f" ({'; '.join(parts)})" if parts else ""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _End:
+    """How a worker ended, for the log."""
+
+    what: str
+    more: str
+    """Its stacks."""
+    fields: dict[str, Any]
+
+    @classmethod
+    def of(cls, worker: _Worker, status: int) -> _End | None:
+        """Return the end of a worker; None for one that left in peace as it was told."""
+        if worker.leaving and not worker.verdict and os.waitstatus_to_exitcode(status) == 0:
+            return None
+        what = f"{worker.verdict}; killing it" if worker.verdict else describe_exit(status)
+        doing = worker.doing or Doing.of(worker.row)
+        if not worker.verdict and not worker.ready:
+            what += " before it was ready"
+        fields = {"worker": worker.pid, "slot": worker.slot, "reason": worker.verdict or "died"}
+        fields |= exit_facts(status) | doing.facts()
+        return cls(f"worker {worker.pid} {what}{doing}", worker.stacks.read(), fields)
+
+    def log(self, then: str = "", **fields: Any) -> None:
+        """Log it, with what will be done."""
+        text = "; ".join(filter(None, (self.what, then)))
+        logger.error(
+            "%s%s", text, self.more and "\n" + self.more, extra=facts("worker_died", **self.fields, **fields)
+        )
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

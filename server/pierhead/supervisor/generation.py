@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from pierhead.board import Board, Cell, Row, State
 from pierhead.config import Settings
 from pierhead.errors import PierheadError
 from pierhead.interfaces.configured import load_configured
-from pierhead.log import configure
-from pierhead.supervisor import read_certificates
+from pierhead.log import configure, facts
+from pierhead.supervisor import control, pidfile, read_certificates
+from pierhead.supervisor.account import drop_privileges
 from pierhead.supervisor.channel import Channel
 from pierhead.supervisor.crew import Crew
-from pierhead.supervisor.process import drop_privileges, end_with_parent
+from pierhead.supervisor.process import end_with_parent
 from pierhead.supervisor.pulse import BEAT_S
 from pierhead.supervisor.reactor import Reactor
 from pierhead.supervisor.start import START_FAILED
@@ -53,22 +55,35 @@ def main(channel_fd: int) -> int:
         drop_privileges(settings)
         end_with_parent()  # also while the application is imported, when nobody listens to the channel
         application = load_configured(settings)
-    except (PierheadError, OSError, LookupError) as error:
+    except (PierheadError, OSError) as error:
         channel.send(failed=str(error), files=imported_files())
         return START_FAILED
     try:
         application.start_master()
     except Exception:
-        logger.exception("the application's start hook for the master failed")
+        logger.exception(
+            "the application's start hook for the master failed", extra=facts("start_hook_failed")
+        )
         channel.send(failed="a start hook for the master failed", files=imported_files())
         return START_FAILED
     try:
         board = Board(orders["board"])
         block = orders["block"]
         crew = Crew(application, settings, sockets, board, block)
-        return Generation(crew, sockets, channel, board.row(block, 0)).run()
+        generation = Generation(crew, sockets, channel, board.row(block, 0))
+        master = os.getppid()
+        generation.orphaned = lambda: _tidy_up(settings, master)
+        return generation.run()
     finally:
         application.stop_master()
+
+
+def _tidy_up(settings: Settings, master: int) -> None:
+    """Remove what a master that was killed has left behind, for it would lie."""
+    if settings.pid_file:
+        pidfile.remove_stale(settings.pid_file, master)
+    if settings.control_socket:
+        control.remove_stale(settings.control_socket)
 
 
 def imported_files() -> list[str]:
@@ -89,6 +104,8 @@ class Generation:
         self._sockets = sockets
         self._master = master
         self._row = row
+        self.orphaned: Callable[[], None] = lambda: None
+        """Called when the master is gone."""
         self._announced = False
         self._leaving = False
         self._code = 0
@@ -141,7 +158,8 @@ class Generation:
         messages = self._master.receive()
         if messages is None:
             if not self._leaving:
-                logger.error("the master is gone; leaving")
+                logger.error("the master is gone; leaving", extra=facts("master_gone"))
+                self.orphaned()
             self._reactor.remove(self._master)
             self._leave(going_away=True)
             return

@@ -7,14 +7,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pierhead
-from pierhead.board import Board, Cell, State
+from pierhead.board import Cell, State
 from pierhead.config import Settings
 from pierhead.supervisor.channel import Channel
+from pierhead.supervisor.holdings import Holdings
 from pierhead.supervisor.systemd import child_environment
 
 __all__ = ["Generation", "launch"]
@@ -41,6 +41,8 @@ class Generation:
     ready: bool = False
     leaving: bool = False
     failed: bool = False
+    why: str = ""
+    """Why it failed, in a line."""
     process: subprocess.Popen[bytes] | None = None
     """None where the program that ran here before started it."""
 
@@ -71,17 +73,16 @@ class Generation:
             self.process.returncode = os.waitstatus_to_exitcode(status)
 
 
-def launch(
-    number: int, settings: Settings, listeners: Sequence[int], board: Board, board_fd: int, block: int
-) -> Generation:
+def launch(number: int, settings: Settings, holdings: Holdings, block: int) -> Generation:
     """Start the process; raises OSError where there is none to be had."""
     ours, theirs = Channel.pair()
+    listeners = holdings.sockets
     folder = str(Path(pierhead.__file__).parent.parent)
     command = [sys.executable, "-P", "-c", _START, folder, str(theirs.fileno())]
     try:
         process = subprocess.Popen(
             command,
-            pass_fds=[*listeners, board_fd, theirs.fileno()],
+            pass_fds=[*listeners, holdings.board_fd, theirs.fileno()],
             stdin=subprocess.DEVNULL,
             env=child_environment(),
             process_group=0,  # Ctrl-C in a terminal reaches the master alone
@@ -91,10 +92,12 @@ def launch(
         raise
     finally:
         theirs.close()
-    cells = board.row(block, 0).cells
+    cells = holdings.board.row(block, 0).cells
     cells[Cell.PID] = process.pid
     cells[Cell.BORN_NS] = cells[Cell.BEAT_NS] = time.monotonic_ns()
     cells[Cell.STATE] = State.STARTING
-    ours.send(settings=dataclasses.asdict(settings), listeners=listeners, board=board_fd, block=block)
+    ours.send(
+        settings=dataclasses.asdict(settings), listeners=listeners, board=holdings.board_fd, block=block
+    )
     deadline = time.monotonic() + settings.start_timeout_s + 5.0
     return Generation(number, process.pid, ours, block, deadline, process=process)

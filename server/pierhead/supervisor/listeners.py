@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pierhead.config.listen import ListenURL
 from pierhead.errors import PierheadError
+from pierhead.supervisor.account import Account
 
 __all__ = ["BindError", "Listener", "adopt", "bind", "holder_of", "listener_url", "unlink"]
 
@@ -31,19 +32,20 @@ class Listener(socket.socket):
     """What it was made of."""
 
 
-def bind(url: str, backlog: int) -> Listener:
+def bind(url: str, backlog: int, account: Account | None = None) -> Listener:
     """Bind and listen; raises BindError.
 
     `url` is one that the settings accepted (ValueError else), but not `stdio:`. From here on the kernel takes
     connections in: they wait while there is no worker. A unix socket that nobody listens on any more is
-    replaced. A socket that is inherited belongs to the server from here on.
+    replaced; its file becomes the `account`'s, which is who its mode is for. A socket that is inherited
+    belongs to the server from here on.
     """
     listener = ListenURL.parse(url)
     try:
         if listener.fd is not None:
             bound = _inherit(listener.fd, backlog)
         elif listener.path:
-            bound = _bind_unix(listener, backlog)
+            bound = _bind_unix(listener, backlog, account)
         else:
             bound = _bind_tcp(listener, backlog)
     except OSError as error:
@@ -108,7 +110,7 @@ def _bind_tcp(listener: ListenURL, backlog: int) -> Listener:
     return bound
 
 
-def _bind_unix(listener: ListenURL, backlog: int) -> Listener:
+def _bind_unix(listener: ListenURL, backlog: int, account: Account | None) -> Listener:
     if listener.abstract:
         if sys.platform != "linux":
             raise OSError(errno.EINVAL, "a unix socket without a file is for Linux only")
@@ -120,6 +122,8 @@ def _bind_unix(listener: ListenURL, backlog: int) -> Listener:
     with _closed_on_error(bound):
         bound.bind(address)
         if not listener.abstract:
+            if account is not None:
+                os.chown(address, account.uid, account.gid)
             Path(address).chmod(listener.mode)
         bound.listen(backlog)
     return bound

@@ -12,20 +12,20 @@ import sys
 import time
 from typing import Any
 
-from pierhead.board import BLOCKS, BOARD_BYTES, Board, Cell
+from pierhead.board import BLOCKS, Cell
 from pierhead.config import Settings
 from pierhead.config.settings import MOST_WORKERS
-from pierhead.log import configure
-from pierhead.scratch import scratch_file
+from pierhead.log import configure, facts
 from pierhead.supervisor import systemd
 from pierhead.supervisor.channel import Channel
-from pierhead.supervisor.control import Control, ControlError
 from pierhead.supervisor.heritage import Heritage, rehearse
+from pierhead.supervisor.holdings import Holdings
 from pierhead.supervisor.launch import Generation, launch
-from pierhead.supervisor.listeners import BindError, Listener, adopt, bind, listener_url, unlink
-from pierhead.supervisor.pidfile import PidFile, PidFileError
-from pierhead.supervisor.process import describe_exit, reap
+from pierhead.supervisor.listeners import BindError
+from pierhead.supervisor.pidfile import PidFileError
+from pierhead.supervisor.process import describe_exit, exit_facts, reap
 from pierhead.supervisor.reactor import Reactor
+from pierhead.supervisor.reception import Reception
 from pierhead.supervisor.status import describe_generation
 from pierhead.supervisor.vigil import Vigil
 from pierhead.supervisor.watch import Watcher
@@ -50,7 +50,6 @@ class Master:
     def __init__(self, settings: Settings) -> None:
         self._heritage = Heritage.take() or Heritage()
         self._settings = settings
-        self._sockets: dict[str, Listener] = {}
         self._generations: list[Generation] = []
         self._count = self._heritage.count
         self._asked_workers = self._heritage.workers
@@ -60,77 +59,54 @@ class Master:
         self._restarts = 0
         self._code = 0
         self._events: list[dict[str, Any]] = []
-        self._clients: list[Channel] = []
-        self._waiting: list[Channel] = []  # clients that asked for a reload
         self._rehearsal: subprocess.Popen[bytes] | None = None
         self._vigil = Vigil(settings, interval_s=_LOOK_S)
         self._watchdog_s = systemd.watchdog_interval_s()
         self._watcher: Watcher | None = None
-        self._control: Control | None = None
-        self._pid_file: PidFile | None = None
+        self._reception: Reception | None = None
 
     def run(self) -> int:
-        """Serve until a signal ends it; returns the exit code (see `pierhead.supervisor.run`)."""
+        """Serve until a signal ends it; returns the exit code (see `pierhead.supervisor.run`).
+
+        Raises ConfigError for a `user` or `group` that cannot be.
+        """
         settings = self._settings
         configure(settings, "master")
         try:
-            self._open(settings)
+            self._holdings = holdings = Holdings(settings, self._heritage)
         except (BindError, PidFileError) as error:
             print(f"pierhead: {error}", file=sys.stderr)
-            self._close()
             return _CANNOT_BIND
+        self._settings = dataclasses.replace(
+            settings,
+            listen=holdings.served,
+            workers=self._asked_workers or settings.workers,
+            control_socket=str(holdings.control.path) if holdings.control is not None else "",
+        )
+        self._board = holdings.board
         if settings.reload:
             self._watcher = Watcher(settings.reload_dirs or (settings.app_dir or ".",))
         self._reactor = Reactor(_SIGNALS)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # held back by who ran here before
-        if self._control is not None:
-            self._reactor.add(self._control)
+        if holdings.control is not None:
+            self._reception = Reception(
+                holdings.control, self._reactor, self._status, lambda: self._reload("on request")
+            )
         try:
             self._adopt_generations()
             if self._generations:
-                logger.info("upgraded; the new program starts generation %d", self._count + 1)
+                logger.info(
+                    "upgraded; the new program starts generation %d",
+                    self._count + 1,
+                    extra=facts("upgraded", generation=self._count + 1),
+                )
             self._start_generation()
             while self._generations or not self._stopping:
                 self._step()
         finally:
             self._reactor.close()
-            self._close()
+            holdings.close()
         return self._code
-
-    def _open(self, settings: Settings) -> None:
-        """Open what a server has once: listeners, board, pid file, control socket."""
-        heritage = self._heritage
-        urls = dict.fromkeys(systemd.passed_urls(settings.listen, Settings().listen, os.environ))
-        metrics = settings.metrics_listen
-        urls.update({metrics: None} if metrics else {})
-        # Those that are inherited first: a new one could get a number that is only said to be a socket's.
-        for url in sorted(urls, key=lambda url: "fd:" not in url):
-            try:
-                fd = heritage.listeners.pop(url, None)
-                self._sockets[url] = bind(url, settings.backlog) if fd is None else adopt(url, fd)
-            except BindError as error:
-                if not heritage.generations:
-                    raise
-                logger.error("%s; going on without it", error)  # noqa: TRY400 - it says all
-        for url, fd in heritage.listeners.items():
-            adopt(url, fd).close()  # it is not in the settings any more
-        if metrics in self._sockets:  # the last one, as workers expect it
-            self._sockets[metrics] = self._sockets.pop(metrics)
-        self._settings = dataclasses.replace(
-            settings,
-            listen=tuple(url for url in self._sockets if url != metrics),
-            workers=heritage.workers or settings.workers,
-        )
-        known = heritage.board >= 0 and heritage.board_bytes == BOARD_BYTES
-        self._board_fd = heritage.board if known else scratch_file("pierhead-board", BOARD_BYTES)
-        self._board = Board(self._board_fd)
-        if settings.pid_file:
-            self._pid_file = PidFile(settings.pid_file, heritage.pid_file)
-        if settings.control_socket:
-            try:
-                self._control = Control(settings.control_socket)
-            except ControlError as error:
-                logger.warning("%s; `pierhead status` and `reload` will not find this server", error)
 
     def _step(self) -> None:
         """Wait for the next event and act on it."""
@@ -138,11 +114,7 @@ class Master:
         for number in signals:
             self._on_signal(number)
         for channel in channels:
-            if channel is self._control:
-                self._welcome()
-            elif channel in self._clients:
-                self._answer(channel)
-            else:
+            if self._reception is None or not self._reception.hear(channel):
                 self._hear(channel)
         self._bury()
         self._vigil.look()
@@ -178,28 +150,36 @@ class Master:
 
     # Generations
 
-    def _start_generation(self) -> None:
+    def _start_generation(self) -> str:
+        """Start a generation; returns why there is none, "" where there is."""
         self._restart_at = 0.0
         taken = {generation.block for generation in self._generations}
         # Round robin: workers that outlive a generation which was killed may write to its rows for a while.
         blocks = (1 + (self._count + i) % (BLOCKS - 1) for i in range(BLOCKS - 1))
         block = next((block for block in blocks if block not in taken), 0)
-        if not block:
-            self._reload_failed(f"{len(taken)} generations are still draining")
-            return
         self._count += 1
-        fds = [bound.fileno() for bound in self._sockets.values()]
+        if not block:
+            return self._not_started(f"{len(taken)} generations are still draining")
         try:
-            generation = launch(self._count, self._settings, fds, self._board, self._board_fd, block)
+            generation = launch(self._count, self._settings, self._holdings, block)
         except OSError as error:  # no process or no memory left
-            logger.error("cannot start generation %d: %s", self._count, error)  # noqa: TRY400 - it says all
-            if self._serving is None:
-                self._restart_later()
-            else:
-                self._reload_failed(f"cannot start a process: {error}")
-            return
+            return self._not_started(f"cannot start a process: {error}")
         self._generations.append(generation)
         self._reactor.add(generation.channel)
+        return ""
+
+    def _not_started(self, why: str) -> str:
+        logger.error(
+            "cannot start generation %d: %s",
+            self._count,
+            why,
+            extra=facts("generation_not_started", generation=self._count, reason=why),
+        )
+        if self._serving is None:
+            self._restart_later()
+        else:
+            self._reload_failed(why, self._count)
+        return why
 
     @property
     def _serving(self) -> Generation | None:
@@ -207,8 +187,8 @@ class Master:
 
     def _adopt_generations(self) -> None:
         """Take over the generations of the program that ran here before."""
-        for facts in self._heritage.generations:
-            generation = Generation.unpack(facts)
+        for packed in self._heritage.generations:
+            generation = Generation.unpack(packed)
             self._generations.append(generation)
             self._reactor.add(generation.channel)
 
@@ -225,25 +205,35 @@ class Master:
                 self._switch_to(generation)
             elif "failed" in message:
                 generation.failed = True
+                generation.why = message["failed"].rstrip().rpartition("\n")[2]
                 self._note(f"cannot serve {self._settings.app}: {message['failed']}")
-                logger.error("cannot serve %s\n%s", self._settings.app, message["failed"])
+                logger.error(
+                    "cannot serve %s\n%s",
+                    self._settings.app,
+                    message["failed"],
+                    extra=facts("app_failed", generation=generation.number, reason=generation.why),
+                )
             elif "crashed" in message:
                 self._note(message["crashed"])
 
     def _switch_to(self, generation: Generation) -> None:
         """Retire the others, now that this one serves."""
+        if generation.leaving:  # it was ready just as it was told to leave
+            return
         generation.ready = True
         self._restarts = 0
-        urls = ", ".join(listener_url(bound) for bound in self._sockets.values())
+        urls, workers = self._holdings.urls, self._settings.workers
         what = "ready on" if generation.number == 1 else f"generation {generation.number} serves on"
-        message = f"{what} {urls} ({_workers(self._settings.workers)})"
-        logger.info("%s", message)
+        message = f"{what} {', '.join(urls)} ({_workers(workers)})"
+        logger.info(
+            "%s", message, extra=facts("ready", generation=generation.number, listen=urls, workers=workers)
+        )
         self._note(message)
         systemd.notify("READY=1", f"STATUS={message}", f"MAINPID={os.getpid()}")
         for other in self._generations:
             if other is not generation and not other.leaving:
                 self._retire(other, restart=True)
-        self._tell_who_waits(reloaded=generation.number)
+        self._tell_who_waits(generation.number, reloaded=generation.number)
         self._reload_if_asked_again()
 
     def _reload_if_asked_again(self) -> None:
@@ -260,21 +250,27 @@ class Master:
             generation.deadline = time.monotonic() + _KILL_GRACE_S
             _send(generation, signal.SIGTERM)
 
-    def _reload(self, why: str) -> None:
-        """Start a new generation; the one that serves goes on until that is ready."""
+    def _reload(self, why: str) -> int | str:
+        """Start a new generation; the one that serves goes on until that is ready.
+
+        Returns the number of the generation that will have the code as it is now, or why there is none.
+        """
         if self._stopping:
-            return
+            return "the server is stopping"
         if any(one.is_starting for one in self._generations):
             self._reload_again = True
-            return
-        logger.info("reloading: %s", why)
+            return self._count + 1
+        logger.info("reloading: %s", why, extra=facts("reload", reason=why, generation=self._count + 1))
         systemd.notify("RELOADING=1", f"STATUS=reloading: {why}")
-        self._start_generation()
+        return self._start_generation() or self._count
 
-    def _reload_failed(self, why: str) -> None:
-        logger.error("reload failed; the code from before goes on serving")
+    def _reload_failed(self, why: str, number: int) -> None:
+        logger.error(
+            "reload failed; the code from before goes on serving",
+            extra=facts("reload_failed", generation=number, reason=why),
+        )
         systemd.notify("READY=1", f"STATUS=reload failed: {why.splitlines()[0]}")
-        self._tell_who_waits(failed=why)
+        self._tell_who_waits(number, failed=f"{why}; the code from before goes on serving")
         self._reload_if_asked_again()
 
     def _resize(self, workers: int) -> None:
@@ -284,22 +280,25 @@ class Master:
             return
         self._asked_workers = workers
         self._settings = dataclasses.replace(self._settings, workers=workers)
-        logger.info("%s from now on", _workers(workers))
+        logger.info("%s from now on", _workers(workers), extra=facts("resized", workers=workers))
         for generation in self._generations:
             if not generation.leaving:
                 generation.channel.send(workers=workers)
 
     def _stop(self, number: signal.Signals) -> None:
         if self._stopping:
-            logger.warning("%s again: stopping at once", number.name)
+            logger.warning(
+                "%s again: stopping at once", number.name, extra=facts("stopping_at_once", signal=number.name)
+            )
             self._code = 1
             for generation in self._generations:
                 _send(generation, signal.SIGQUIT)
             return
         self._stopping = True
-        logger.info("stopping on %s", number.name)
+        logger.info("stopping on %s", number.name, extra=facts("stopping", signal=number.name))
         systemd.notify("STOPPING=1")
-        self._close_listeners()
+        self._holdings.close_listeners()
+        self._tell_who_waits(self._count + 1, failed="the server is stopping")
         for generation in self._generations:
             self._retire(generation, restart=False)
 
@@ -309,8 +308,7 @@ class Master:
             self._kill_if_it_hangs(generation)
             if generation.deadline > now or generation.serves:
                 continue
-            late = "leave" if generation.leaving else "start"
-            logger.error("generation %d does not %s in time; killing it", generation.number, late)
+            self._condemn(generation, f"does not {'leave' if generation.leaving else 'start'} in time")
             generation.failed = True
             generation.deadline = now + 5.0
             _send(generation, signal.SIGQUIT if not generation.leaving else signal.SIGKILL)
@@ -323,8 +321,17 @@ class Master:
         row = self._board.row(generation.block, 0)
         known = generation.serves and row.cells[Cell.PID] == generation.pid
         if known and (state := self._vigil.hangs(generation.pid, row)):
-            logger.error("generation %d %s; killing it", generation.number, state)
+            self._condemn(generation, state)
             _send(generation, signal.SIGKILL)
+
+    def _condemn(self, generation: Generation, why: str) -> None:
+        """Say why a generation is killed."""
+        generation.why = f"generation {generation.number} {why}"
+        logger.error(
+            "%s; killing it",
+            generation.why,
+            extra=facts("generation_killed", generation=generation.number, reason=why),
+        )
 
     def _bury(self) -> None:
         """Take note of processes that ended; one that was only adopted is nobody's."""
@@ -361,19 +368,25 @@ class Master:
     def _lost(self, generation: Generation, status: int) -> None:
         """Go on after a generation that failed to start, or died."""
         if not generation.failed:
-            what = f"generation {generation.number} {describe_exit(status)}"
-            self._note(what)
-            logger.error("%s", what)
+            generation.why = f"generation {generation.number} {describe_exit(status)}"
+            self._note(generation.why)
+            logger.error(
+                "%s",
+                generation.why,
+                extra=facts("generation_died", generation=generation.number, **exit_facts(status)),
+            )
         if self._stopping:
             return
+        why = f"the new code did not start ({generation.why or 'the log says why'})"
         if self._serving is not None:
             if not generation.ready:
-                self._reload_failed("the new code did not start; the log says why")
+                self._reload_failed(why, generation.number)
             return
+        self._tell_who_waits(generation.number, failed=why)
         if generation.ready:
             self._restart_later()
         elif self._watcher is not None:
-            logger.info("waiting for a file to change")
+            logger.info("waiting for a file to change", extra=facts("waiting_for_change"))
         else:
             self._code = os.waitstatus_to_exitcode(status)
             self._code = self._code if self._code > 0 else 1
@@ -390,11 +403,11 @@ class Master:
         """Begin to take up a new version of the server and of its settings, in this process."""
         if self._stopping or self._rehearsal is not None:
             return
-        logger.info("upgrading: the new program is tried first")
+        logger.info("upgrading: the new program is tried first", extra=facts("upgrade"))
         try:
             self._rehearsal = rehearse()
         except OSError as error:
-            logger.error("upgrade failed: %s", error)  # noqa: TRY400 - it says all
+            self._upgrade_failed(str(error))
 
     def _upgrade(self, code: int) -> None:
         """Put the new program in this one's place, if it can read its settings."""
@@ -402,68 +415,42 @@ class Master:
         if self._stopping:
             return
         if code:
-            logger.error("upgrade failed: the new program ended with code %d; this one goes on", code)
+            self._upgrade_failed(f"the new program ended with code {code}")
             return
         for generation in self._generations:
             if generation.is_starting:  # the new program starts one of its own
                 self._retire(generation, restart=True)
-        if self._control is not None:
-            self._control.close()
-        heritage = Heritage(
-            listeners={url: bound.fileno() for url, bound in self._sockets.items()},
-            generations=[one.pack() for one in self._generations],
-            board=self._board_fd,
-            pid_file=self._pid_file.fileno() if self._pid_file is not None else -1,
-            count=self._count,
-            workers=self._asked_workers,
+        if self._holdings.control is not None:
+            self._holdings.control.close()
+        heritage = self._holdings.pack(
+            Heritage(
+                generations=[one.pack() for one in self._generations],
+                count=self._count,
+                workers=self._asked_workers,
+            )
         )
         systemd.notify("RELOADING=1", "STATUS=upgrading")
         try:
             heritage.hand_on(_SIGNALS)
         except OSError as error:
-            logger.error("upgrade failed: %s; this program goes on", error)  # noqa: TRY400 - it says all
+            self._upgrade_failed(str(error))
+
+    def _upgrade_failed(self, why: str) -> None:
+        logger.error(
+            "upgrade failed: %s; this program goes on", why, extra=facts("upgrade_failed", reason=why)
+        )
 
     # Who asks
 
-    def _welcome(self) -> None:
-        assert self._control is not None
-        client = self._control.accept()
-        if client is not None:
-            self._clients.append(client)
-            self._reactor.add(client)
-
-    def _answer(self, client: Channel) -> None:
-        requests = client.receive()
-        if requests is None:
-            self._dismiss(client)
-            return
-        for request in requests:
-            match request.get("command"):
-                case "status":
-                    client.send(**self._status())
-                case "reload":
-                    self._reload("on request")
-                    self._waiting.append(client)
-                case other:
-                    client.send(failed=f"there is no command {other!r}")
-
-    def _tell_who_waits(self, **answer: Any) -> None:
-        for client in self._waiting:
-            client.send(**answer)
-        self._waiting.clear()
-
-    def _dismiss(self, client: Channel) -> None:
-        self._reactor.remove(client)
-        self._clients.remove(client)
-        if client in self._waiting:
-            self._waiting.remove(client)
-        client.close()
+    def _tell_who_waits(self, number: int, **answer: Any) -> None:
+        if self._reception is not None:
+            self._reception.tell(number, **answer)
 
     def _status(self) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
             "app": self._settings.app,
-            "listen": [listener_url(bound) for bound in self._sockets.values()],
+            "listen": self._holdings.urls,
             "workers": self._settings.workers,
             "state": "stopping" if self._stopping else "serving" if self._serving else "starting",
             "generations": [describe_generation(self._board, one) for one in self._generations],
@@ -474,21 +461,6 @@ class Master:
         """Remember what happened, for who asks."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._events = [*self._events[1 - _EVENTS :], {"time": now, "what": what.splitlines()[0]}]
-
-    # The end
-
-    def _close_listeners(self) -> None:
-        while self._sockets:
-            _, bound = self._sockets.popitem()
-            unlink(bound)
-            bound.close()
-
-    def _close(self) -> None:
-        self._close_listeners()
-        if self._control is not None:
-            self._control.close()
-        if self._pid_file is not None:
-            self._pid_file.remove()
 
 
 def _workers(count: int) -> str:

@@ -1,22 +1,17 @@
-"""Facts about processes: how they ended, who they are."""
+"""Facts about processes: how they ended, who has them."""
 
 from __future__ import annotations
 
 import contextlib
-import grp
 import math
 import os
-import pwd
 import signal
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from pierhead.config import Settings
-
-__all__ = ["available_cores", "describe_exit", "drop_privileges", "end_with_parent", "reap", "reap_these"]
+__all__ = ["available_cores", "describe_exit", "end_with_parent", "exit_facts", "reap", "reap_these"]
 
 
 _PR_SET_PDEATHSIG = 1
@@ -43,11 +38,13 @@ def describe_exit(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exited with code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"was killed by {name}"
+    return f"was killed by {_signal_name(-code)}"
+
+
+def exit_facts(status: int) -> dict[str, Any]:
+    """Return how a process ended, from its wait status, as fields of a log record."""
+    code = os.waitstatus_to_exitcode(status)
+    return {"exit_code": code} if code >= 0 else {"signal": _signal_name(-code)}
 
 
 def reap() -> Iterator[tuple[int, int]]:
@@ -70,36 +67,6 @@ def reap_these(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
             yield pid, status
 
 
-def drop_privileges(settings: Settings) -> None:
-    """Become `user` and `group`, and set `umask`, where they are set.
-
-    Raises LookupError for a name there is not, PermissionError unless started as root.
-    """
-    if settings.umask is not None:
-        os.umask(settings.umask)
-    if not settings.user and not settings.group:
-        return
-    try:
-        user = pwd.getpwnam(settings.user) if settings.user else None
-    except KeyError:
-        raise LookupError(f"user: this system has no user {settings.user!r}") from None
-    try:
-        group = (
-            grp.getgrnam(settings.group).gr_gid if settings.group else user.pw_gid if user else os.getgid()
-        )
-    except KeyError:
-        raise LookupError(f"group: this system has no group {settings.group!r}") from None
-    try:
-        if user is not None and os.geteuid() == 0:
-            os.initgroups(user.pw_name, group)
-        os.setgid(group)
-        if user is not None:
-            os.setuid(user.pw_uid)
-            os.environ["HOME"] = user.pw_dir
-    except PermissionError:
-        raise PermissionError("user and group can only be changed when started as root") from None
-
-
 def end_with_parent() -> None:
     """Have the kernel send SIGTERM to this process when its parent dies, however that dies (Linux only)."""
     if sys.platform == "linux":
@@ -107,3 +74,10 @@ def end_with_parent() -> None:
 
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

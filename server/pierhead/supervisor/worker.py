@@ -24,7 +24,7 @@ from pierhead.config.listen import ListenURL
 from pierhead.forwarded import Forwarding
 from pierhead.health import Health
 from pierhead.latest import Latest
-from pierhead.log import configure
+from pierhead.log import configure, facts
 from pierhead.metrics import Metrics
 from pierhead.supervisor.pulse import Pulse
 from pierhead.supervisor.report import report
@@ -68,7 +68,7 @@ def run_worker(
             sys.stderr.flush()
             os._exit(code)  # not through the frames and exit handlers of the process this one was forked from
     except BaseException:
-        logger.critical("worker failed", exc_info=True)
+        logger.critical("worker failed", exc_info=True, extra=facts("worker_failed"))
     finally:
         os._exit(code)
 
@@ -113,7 +113,11 @@ async def _work(
         channel.send(failed=str(error))
         return START_FAILED
     if cut:
-        logger.warning("cut %d connections that did not finish in drain_timeout_s", cut)
+        logger.warning(
+            "cut %d connections that did not finish in drain_timeout_s",
+            cut,
+            extra=facts("drain_cut", connections=cut),
+        )
     return 0
 
 

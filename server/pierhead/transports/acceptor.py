@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pierhead.board import Cell, Row
+from pierhead.log import facts
 from pierhead.transports.descriptors import EXHAUSTED
 
 if TYPE_CHECKING:
@@ -213,11 +214,17 @@ class Acceptor:
             self._paused_at = time.monotonic()
             if self._paused_at > self._complained_at + 10.0:
                 self._complained_at = self._paused_at
-                logger.warning("accepting pauses: %s; new ones wait in the queue", reason)
+                logger.warning(
+                    "accepting pauses: %s; new ones wait in the queue",
+                    reason,
+                    extra=facts("accept_paused", reason=reason, connections=self._connections),
+                )
         if self._timer is None:
             self._wait(_PAUSE_S)
 
     def _resumed(self) -> None:
         seconds = time.monotonic() - self._paused_at
         self._paused_at = 0.0
-        logger.info("accepting again, after %.1f s", seconds)
+        logger.info(
+            "accepting again, after %.1f s", seconds, extra=facts("accept_resumed", seconds=round(seconds, 3))
+        )

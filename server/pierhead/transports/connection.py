@@ -433,7 +433,7 @@ class HttpConnection(asyncio.Protocol):
         self.codec.close_after_response()
         body = response.body
         assert isinstance(body, bytes)
-        self.server.note(None, status, len(body), 0.0, self.client.host)
+        self.server.note(None, status, len(body), 0.0, self.client.host, reason)
         self.write(self.codec.respond(status, response.headers.raw, body, self.server.stamp))
         self._close()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pierhead.errors import ClientDisconnected
+from pierhead.log import facts
 from pierhead.messages.files import FileBody, file_pieces
 from pierhead.messages.headers import RawHeaders
 from pierhead.messages.response import Response
@@ -162,6 +163,7 @@ class Exchange:
     async def _send_problem(self, status: int, detail: str = "") -> None:
         """Send an error response where none of the other was sent."""
         if not self.head_sent:
+            self._request.refused = detail
             with contextlib.suppress(ClientDisconnected):
                 await self.send(Response.problem(status, detail))
 
@@ -329,14 +331,16 @@ class Exchange:
 
     def _log(self, level: int, message: str, *args: object, exc_info: bool = False) -> None:
         request = self._request
+        path = request.target.partition("?")[0]  # a query may hold secrets
         logger.log(
             level,
             "%s %s [%s]: " + message,
             request.method,
-            request.target,
+            path,
             request.id,
             *args,
             exc_info=exc_info,
+            extra=facts("request_failed", request=f"{request.method} {path}", request_id=request.id),
         )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pierhead.log import facts
 from pierhead.messages.request import Address
 from pierhead.protocols.proxy import ProxyError, ProxyHeader, ProxyReader
 from pierhead.protocols.proxy.header import MAX_HEADER_BYTES
@@ -110,7 +111,12 @@ class ProxyAcceptor(Acceptor):
         """Log why a connection was closed, once for each peer: it may come again and again."""
         if peer.host not in self._warned and len(self._warned) < _MOST_WARNINGS:
             self._warned.add(peer.host)
-            logger.warning("closed a connection from %s: %s", peer.host, reason)
+            logger.warning(
+                "closed a connection from %s: %s",
+                peer.host,
+                reason,
+                extra=facts("connection_refused", client=peer.host, reason=reason),
+            )
 
 
 async def _read_header(accepted: socket_module.socket) -> ProxyHeader:

@@ -42,9 +42,15 @@ class Recorder(Protocol):
     """Takes note of a response: to a request, or (None) to what `peer` sent that was refused before."""
 
     def __call__(
-        self, request: Request | None, status: int, body_bytes: int, duration_s: float, peer: str = ""
+        self,
+        request: Request | None,
+        status: int,
+        body_bytes: int,
+        duration_s: float,
+        peer: str = "",
+        reason: str = "",
     ) -> None:
-        """Record the status, the bytes of the body that were sent, and the seconds it took."""
+        """Record the status, the body's bytes that were sent, the seconds it took, and why it was refused."""
 
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
@@ -262,12 +268,18 @@ class Server:
         return self._forwarding.trusts(peer)
 
     def note(
-        self, request: Request | None, status: int, body_bytes: int, duration_s: float, peer: str = ""
+        self,
+        request: Request | None,
+        status: int,
+        body_bytes: int,
+        duration_s: float,
+        peer: str = "",
+        reason: str = "",
     ) -> None:
         """Count a response, and have it recorded where somebody does; see Recorder."""
         self.meter.note(status, body_bytes, duration_s)
         if self.record is not None:
-            self.record(request, status, body_bytes, duration_s, peer)
+            self.record(request, status, body_bytes, duration_s, peer, reason)
 
     def add(self, connection: HttpConnection) -> int:
         """Count a new connection; returns the status that it is refused with, 0 where it is not.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pierhead.errors import ConfigError
+from pierhead.log import facts
 from pierhead.messages.tls import TLSInfo
 from pierhead.transports.certificate import alternative_names, distinguished_name
 from pierhead.transports.connection import HttpConnection
@@ -79,9 +80,15 @@ class Certificates:
         self._look_at = now + _LOOK_S
         try:
             if self.refresh():
-                logger.info("read the certificates again: their files have changed")
+                logger.info(
+                    "read the certificates again: their files have changed", extra=facts("certificates_read")
+                )
         except CertificateError as error:
-            logger.error("the certificates from before stay in use: %s", error)  # noqa: TRY400
+            logger.error(  # noqa: TRY400
+                "the certificates from before stay in use: %s",
+                error,
+                extra=facts("certificates_not_read", reason=str(error)),
+            )
 
     def refresh(self) -> bool:
         """Read the files again where they have changed; returns whether others are in use now.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pierhead.messages.headers import HeaderItems, Headers
+from pierhead.messages.headers import HeaderItems, Headers, LazyHeaders
 
 NAMES = st.text("!#$%&'*+-.^_`|~0123456789abcXYZ", min_size=1)
 VALUES = st.text(
@@ -171,7 +171,7 @@ def test_lazy_headers_are_split_once_and_only_when_asked() -> None:
         calls.append(section)
         return [(b"Host", b"a")]
 
-    headers = Headers.lazy(split, b"section")
+    headers = LazyHeaders(split, b"section")
     assert calls == []
     assert headers.get("host") == "a"
     assert len(headers) == 1

@@ -38,6 +38,11 @@ class CollectedResponse:
     def hint(self, fields: RawHeaders) -> None:
         """Leave the hint out: it would come too late."""
 
+    def answer(self, status: int, fields: RawHeaders, body: bytes) -> None:
+        """Take a whole response."""
+        self._response = Response.from_raw(status, fields, body)
+        self._complete.set()
+
     async def send(self, response: Response, *, more: bool = False) -> None:
         """Take the response."""
         self._response = response

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from pierhead.messages.headers import RawHeaders
     from pierhead.messages.response import Response
 
@@ -36,6 +38,10 @@ class ResponseChannel(Protocol):
 
     def hint(self, fields: RawHeaders) -> None:
         """Send 103 (Early Hints, RFC 8297), where the client's protocol has it and no response was begun."""
+        ...
+
+    def answer(self, status: int, fields: RawHeaders, body: bytes) -> Awaitable[None] | None:
+        """Send a whole response at once, as `send` does; returns what to await where the client is slow."""
         ...
 
     async def send(self, response: Response, *, more: bool = False) -> None:

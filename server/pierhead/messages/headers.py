@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
-__all__ = ["HeaderItems", "Headers", "RawHeaders", "field_name", "field_value"]
+__all__ = ["HeaderItems", "Headers", "LazyHeaders", "RawHeaders", "field_name", "field_value"]
 
 HeaderItems = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 """What `Headers` can be made of: a mapping, `Headers`, or (name, value) pairs."""
@@ -63,10 +63,8 @@ class Headers:
     Looking a name up scans the lines: a message has few, and most are never asked for.
     """
 
-    __slots__ = ("_section", "_split", "raw")
+    __slots__ = ("raw",)
 
-    _split: Callable[[bytes], RawHeaders]
-    _section: bytes
     raw: RawHeaders
     """The field lines, (name, value), as they go over the wire; change them through the methods."""
 
@@ -84,21 +82,6 @@ class Headers:
         headers = cls.__new__(cls)
         headers.raw = raw
         return headers
-
-    @classmethod
-    def lazy(cls, split: Callable[[bytes], RawHeaders], section: bytes) -> Headers:
-        """Wrap the field lines that `split` makes of `section`, which it does when one is first asked for."""
-        headers = cls.__new__(cls)
-        headers._split = split
-        headers._section = section
-        return headers
-
-    def __getattr__(self, name: str) -> Any:
-        # Reached for an unset slot only: that of `raw`, until it is split.
-        if name != "raw":
-            raise AttributeError(name)
-        self.raw = self._split(self._section)
-        return self.raw
 
     @overload
     def get(self, name: str) -> str | None: ...
@@ -187,3 +170,20 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({list(self)!r})"
+
+
+class LazyHeaders(Headers):
+    """The field lines that `split` makes of `section`, which it does when one is first asked for."""
+
+    __slots__ = ("_section", "_split")
+
+    def __init__(self, split: Callable[[bytes], RawHeaders], section: bytes) -> None:
+        self._split = split
+        self._section = section
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached for an unset slot only: that of `raw`, until it is split.
+        if name != "raw":
+            raise AttributeError(name)
+        self.raw = self._split(self._section)
+        return self.raw

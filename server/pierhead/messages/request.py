@@ -60,7 +60,6 @@ class Request(CookieSetter):
         "_consumed",
         "_content_type",
         "_cookies",
-        "_form",
         "_id",
         "_json",
         "_loop",
@@ -71,6 +70,7 @@ class Request(CookieSetter):
         "app",
         "channel",
         "client",
+        "form_if_read",
         "headers",
         "http_version",
         "limits",
@@ -97,7 +97,8 @@ class Request(CookieSetter):
     _response_headers: Headers | None
     _body: bytes | None
     _json: Any
-    _form: FormData | None
+    form_if_read: FormData | None
+    """The form where `form` has read it, None otherwise."""
     _loop: asyncio.AbstractEventLoop | None
 
     def __init__(
@@ -105,7 +106,6 @@ class Request(CookieSetter):
         method: str,
         target: str,
         headers: Headers,
-        *,
         reader: BodyReader | None = None,
         http_version: str = "1.1",
         scheme: str = "http",
@@ -143,7 +143,7 @@ class Request(CookieSetter):
         self._reader = reader
         # Chained, as this is done for every request: the types are declared above.
         self._query = self._cookies = self._content_type = self._state = self._response_headers = None
-        self._body = self._form = self._loop = None
+        self._body = self.form_if_read = self._loop = None
         self._basic_auth = self._json = _UNREAD
         self._consumed = ""
         if reader is not None:  # only then can a worker thread have to wait for the loop
@@ -325,7 +325,7 @@ class Request(CookieSetter):
         Raises HTTPError 415 for another Content-Type, 400 for a malformed body, 413 over the limits, 507 when
         there is no space for the uploaded files. The files are closed when the request ends.
         """
-        if self._form is None:
+        if self.form_if_read is None:
             from pierhead.messages import forms
 
             kind = self.content_type
@@ -333,16 +333,16 @@ class Request(CookieSetter):
                 if self._body is None and self._reader is not None:
                     limit = min(self.limits.max_form_memory_bytes, self.limits.max_buffered_body_bytes)
                     self._body = await self._collect(self._reader, limit)
-                self._form = forms.parse_form(self._body or b"", self.limits)
+                self.form_if_read = forms.parse_form(self._body or b"", self.limits)
             elif kind.type == forms.MULTIPART:
-                self._form = await forms.read_multipart(kind, self._pieces("form()"), self.limits)
+                self.form_if_read = await forms.read_multipart(kind, self._pieces("form()"), self.limits)
             else:
                 raise HTTPError(
                     415,
                     f"the body is {kind or 'of no declared type'}; send a form",
                     headers={"Accept": f"{forms.URLENCODED}, {forms.MULTIPART}"},
                 )
-        return self._form
+        return self.form_if_read
 
     @property
     def trailers(self) -> Headers:
@@ -358,7 +358,7 @@ class Request(CookieSetter):
 
     async def close(self) -> None:
         """Close uploaded files; called by the transport once the response was sent."""
-        form = self._form
+        form = self.form_if_read
         if form is not None and form.files:
             if all(upload.in_memory for _, upload in form.files.items()):
                 form.close()
@@ -370,11 +370,6 @@ class Request(CookieSetter):
         from pierhead.messages.dump import dump
 
         return dump(self)
-
-    @property
-    def form_if_read(self) -> FormData | None:
-        """The form where `form` has read it, None otherwise."""
-        return self._form
 
     async def _pieces(self, reader: str) -> AsyncIterator[bytes]:
         if self._body is not None:

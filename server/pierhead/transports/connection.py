@@ -129,7 +129,23 @@ class HttpConnection(asyncio.Protocol):
             if self._linger_bytes > _LINGER_BYTES:
                 self.transport.abort()
         else:
-            self._dispatch(self.codec.feed(data))
+            codec = self.codec
+            events = codec.feed(data)
+            if len(events) != 1 or self._dispatching or codec.buffered_bytes:
+                self._dispatch(events)
+                return
+            # What `_dispatch` does, in fewer steps, for what comes most: one request without a body, alone.
+            [event] = events
+            if not isinstance(event, RequestHead) or event.framing is not _NO_BODY:
+                self._dispatch(events)
+                return
+            self._dispatching = True
+            try:
+                self._begin(event)
+            finally:
+                self._dispatching = False
+            if self._events or not self.reading:
+                self._dispatch([])
 
     def eof_received(self) -> bool:
         """Keep the connection open for writing while a response is owed (RFC 9112, 9.6)."""
@@ -229,9 +245,10 @@ class HttpConnection(asyncio.Protocol):
             self._close()
         elif codec.request_complete:
             self._exchange = self._body = None
-            self._wait_for(_IDLE, self.server.settings.keep_alive_timeout_s)
+            self._phase = _IDLE
+            self._deadline = self.server.idle_deadline
             events = codec.next_request()
-            if events or not self._dispatching:
+            if events or (not self._dispatching and (codec.buffered_bytes or self._eof or not self.reading)):
                 self._dispatch(events)
         elif self._body is not None:
             self._body.discard()  # End will follow
@@ -334,7 +351,7 @@ class HttpConnection(asyncio.Protocol):
             self._held = []  # what answers requests sent together leaves together
             self.write = self._hold
         try:
-            while events:
+            while events or self._events:
                 for event in events:
                     if isinstance(event, RequestHead):
                         self._begin(event)
@@ -417,7 +434,8 @@ class HttpConnection(asyncio.Protocol):
         self._exchange = exchange = Exchange(self, request, head, extra)
         exchange.start()
         if not (exchange.done or exchange.head_sent):
-            self._wait_for(_HANDLER, server.settings.handler_timeout_s)
+            self._phase = _HANDLER
+            self._deadline = server.handler_deadline
 
     def _go_on(self) -> None:
         """Ask for the body of a request that waits for 100 (Continue)."""

@@ -32,7 +32,7 @@ if sys.version_info >= (3, 12):
 
     def start_task(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `coroutine` as a task of its own; its part up to where it first waits runs at once."""
-        return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
+        return asyncio.Task(coroutine, eager_start=True)
 
 else:
 
@@ -113,11 +113,9 @@ class Exchange:
             if response is not None:
                 body = response.body
                 if body.__class__ is bytes:  # what `send` does, for what is sent most
-                    self._send_whole(response, body)
-                    if connection.congested:
-                        connection.sending()
-                        await connection.drain()
-                    self._complete()
+                    sending = self.answer(response.status, response.headers.raw, body)
+                    if sending is not None:
+                        await sending
                 else:
                     await self.send(response)
             elif not self.done:
@@ -136,7 +134,8 @@ class Exchange:
         finally:
             if not self.done:
                 connection.abort()
-                self._record()
+                server = connection.server
+                server.note(self._request, self._status, self._body_bytes, server.clock() - self._started)
             request = self._request
             request.channel = None  # or the two would only be freed by the collector
             if request.form_if_read is not None:
@@ -197,15 +196,13 @@ class Exchange:
         ):
             body = await asyncio.to_thread(_read_file, body)
         if isinstance(body, bytes) and not more:
-            self._send_whole(response, body)
-            if connection.congested:
-                connection.sending()
-                await connection.drain()
-            self._complete()
+            sending = self.answer(response.status, response.headers.raw, body)
+            if sending is not None:
+                await sending
             return
         self._check_reader()
         connection.settle_close()
-        stamp = self._stamp(response)
+        stamp = self._stamp(response.headers.raw)
         if isinstance(body, bytes):
             data = codec.start_response(response.status, response.headers.raw, stamp) + codec.data(body)
             self._endless = _is_event_stream(response)
@@ -234,26 +231,37 @@ class Exchange:
         await connection.drain()
         self._complete()
 
-    def _send_whole(self, response: Response, body: bytes) -> None:
-        """Send a response whose body is complete: head and body in one write."""
+    def answer(self, status: int, fields: RawHeaders, body: bytes) -> Coroutine[Any, Any, None] | None:
+        """Send a whole response, head and body in one write; see ResponseChannel."""
         connection = self._connection
         if connection.lost or self.done:
             self._check_reader()
+        server = connection.server
         connection.settle_close()
-        stamp = self._stamp(response) if self._extra else connection.server.stamp
-        data = connection.codec.respond(response.status, response.headers.raw, body, stamp)
+        stamp = self._stamp(fields) if self._extra else server.stamp
+        data = connection.codec.respond(status, fields, body, stamp)
         self.head_sent = True
-        self._status = response.status
-        self._body_bytes = 0 if self.head.method == "HEAD" else len(body)
+        self._status = status
+        if self.head.method != "HEAD":
+            self._body_bytes = len(body)
         connection.write(data)
+        if connection.congested:
+            return self._wait_and_complete()
+        self._complete()
+        return None
 
-    def _stamp(self, response: Response) -> bytes:
+    async def _wait_and_complete(self) -> None:
+        self._connection.sending()
+        await self._connection.drain()
+        self._complete()
+
+    def _stamp(self, fields: RawHeaders) -> bytes:
         """Return the field lines that the server adds: but one that the application has set itself."""
         server = self._connection.server
         if self._extra:
             name = server.request_id_name
             size = len(name)
-            if not any(len(field) == size and field.lower() == name for field, _ in response.headers.raw):
+            if not any(len(field) == size and field.lower() == name for field, _ in fields):
                 return server.stamp + self._extra
         return server.stamp
 
@@ -296,12 +304,10 @@ class Exchange:
         self.done = True
         if self._left is not None:
             self.left()
-        self._record()
-        self._connection.answered()
-
-    def _record(self) -> None:
-        server = self._connection.server
+        connection = self._connection
+        server = connection.server
         server.note(self._request, self._status, self._body_bytes, server.clock() - self._started)
+        connection.answered()
 
     async def _stream(self, pieces: AsyncIterable[bytes]) -> None:
         connection = self._connection

@@ -8,6 +8,7 @@ __all__ = ["BOUNDS_S", "Meter"]
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """The upper bounds of the classes that durations are counted in, in seconds; the last class has none."""
+_FIRST_BOUND_S = BOUNDS_S[0]
 
 
 class Meter:
@@ -27,8 +28,10 @@ class Meter:
 
     def note(self, status: int, body_bytes: int, duration_s: float) -> None:
         """Count one response."""
-        statuses = self.statuses
-        statuses[status] = statuses.get(status, 0) + 1
-        self.durations[bisect_left(BOUNDS_S, duration_s)] += 1
+        try:
+            self.statuses[status] += 1
+        except KeyError:
+            self.statuses[status] = 1
+        self.durations[bisect_left(BOUNDS_S, duration_s) if duration_s > _FIRST_BOUND_S else 0] += 1
         self.seconds += duration_s
         self.body_bytes += body_bytes

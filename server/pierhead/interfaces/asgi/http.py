@@ -105,7 +105,10 @@ class HttpCall:
             length = self._length
             if length is not None and length != b"%d" % len(body):
                 self._fields.append((b"content-length", length))  # for the protocol to refuse
-            await self._channel.send(Response.from_raw(self._status, self._fields, bytes(body)))
+            if body.__class__ is not bytes:
+                body = bytes(body)
+            if (sending := self._channel.answer(self._status, self._fields, body)) is not None:
+                await sending
         elif sent == _BODY and kind == "http.response.body":
             if body := message.get("body", b""):
                 await self._channel.write(bytes(body))

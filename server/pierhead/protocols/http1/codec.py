@@ -50,6 +50,7 @@ class _State(enum.Enum):
 # As globals: looking a member of an Enum up costs more, and this is done several times for every request.
 _HEAD, _BODY, _COMPLETE, _BROKEN, _SWITCHED = _State
 _NO_BODY = Framing.NONE
+_NO_HEAD = RequestHead("GET", "", "1.1", b"")
 
 
 class Http1Codec:
@@ -60,16 +61,15 @@ class Http1Codec:
         "_chunks",
         "_empty_lines",
         "_eof",
+        "_head",
         "_judge",
         "_keep_alive",
         "_left",
         "_limits",
-        "_method",
         "_ordinary",
         "_partial",
         "_simple",
         "_state",
-        "_version",
         "_writer",
     )
 
@@ -86,8 +86,7 @@ class Http1Codec:
         self._judge: Judge | None = None
         self._eof = False
         self._writer: ResponseWriter | None = None  # made for a response that is not ordinary
-        self._method = "GET"
-        self._version = "1.1"
+        self._head = _NO_HEAD  # of the request that the response will be to
         self._keep_alive = True
         self._ordinary = True  # whether an ordinary response may be rendered the fast way
 
@@ -159,7 +158,7 @@ class Http1Codec:
                 raise RefusedError(400, "the client closed the connection inside a request")
         except RefusedError as refused:
             if self._state is _HEAD:  # the error response is to no known method
-                self._method, self._version, self._writer = "GET", "1.1", None
+                self._head, self._writer = _NO_HEAD, None
             self._state = _BROKEN
             self.close_after_response()
             self._buffer.clear()
@@ -207,10 +206,9 @@ class Http1Codec:
 
     def _begin(self, head: RequestHead) -> None:
         self._writer = None
-        self._method = method = head.method
-        self._version = version = head.version
+        self._head = head
         self._keep_alive = keep_alive = head.keep_alive
-        self._ordinary = keep_alive and version == "1.1" and method != "HEAD"
+        self._ordinary = keep_alive and head.version == "1.1" and head.method != "HEAD"
         framing = head.framing
         if framing is _NO_BODY:
             self._state = _COMPLETE
@@ -268,12 +266,12 @@ class Http1Codec:
             data = render_ordinary(status, fields, body, stamp)
             if data is not None:
                 return data
-        self._writer = ResponseWriter(self._method, self._version)
+        self._writer = ResponseWriter(self._head.method, self._head.version)
         return self._writer.whole(status, fields, body, stamp, keep_alive=self._keep_alive)
 
     def start_response(self, status: int, fields: RawFields, stamp: bytes = b"") -> bytes:
         """Render the head of a response whose body comes piece by piece."""
-        self._writer = ResponseWriter(self._method, self._version)
+        self._writer = ResponseWriter(self._head.method, self._head.version)
         return self._writer.head(status, fields, stamp, keep_alive=self._keep_alive)
 
     def data(self, data: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 
 __all__ = [
     "Data",
@@ -19,12 +20,15 @@ __all__ = [
 
 RawFields = list[tuple[bytes, bytes]]
 
+_PAIRS = re.compile(rb"([^:]++): ?+([^\r]*+)\r\n").findall
+
 
 def split_fields(section: bytes) -> RawFields:
     """Split a section that matched the grammar into its (name, value) pairs."""
-    lines = [line.partition(b":") for line in section.split(b"\r\n")]
-    del lines[-1]  # what follows the last CRLF
-    return [(name, value.strip(b"\t ")) for name, _, value in lines]
+    fields: RawFields = _PAIRS(section)
+    if b"  " in section or b" \r" in section or b"\t" in section:  # more than the one blank after the colon
+        return [(name, value.strip(b"\t ")) for name, value in fields]
+    return fields
 
 
 class Framing(enum.Enum):

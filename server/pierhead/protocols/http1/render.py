@@ -59,13 +59,13 @@ def render_ordinary(status: int, fields: RawFields, body: bytes, stamp: bytes) -
     None where there is anything out of the ordinary about it: then `ResponseWriter` renders it, or refuses.
     """
     try:
-        return b"".join(
-            [
-                _ORDINARY_STATUS_LINES[status],
-                *[_lines[field] for field in fields],
-                b"Content-Length: %d\r\n%b\r\n" % (len(body), stamp),
-                body,
-            ]
+        return b"%b%bContent-Length: %d\r\n%b\r\n%b" % (
+            _ORDINARY_STATUS_LINES[status],
+            # One line, a Content-Type, is what most have.
+            _lines[fields[0]] if len(fields) == 1 else b"".join([_lines[field] for field in fields]),
+            len(body),
+            stamp,
+            body,
         )
     except KeyError:
         return None

@@ -42,6 +42,18 @@ class Old:
     def __call__(self, scope: Any) -> Any: ...
 
 
+class OldClass:
+    """ASGI 2: made with a scope."""
+
+    def __init__(self, scope: Any, more: Any = None) -> None: ...
+
+    async def __call__(self, receive: Any, send: Any) -> None: ...
+
+
+class Unclear:
+    def __call__(self, request: Any) -> Any: ...
+
+
 def anything(*args: Any) -> Any: ...
 
 
@@ -56,7 +68,9 @@ def anything(*args: Any) -> Any: ...
         (functools.partial(bound, {}), "asgi"),
         (wsgi, "wsgi"),
         (WSGIApp(), "wsgi"),
-        (Old(), None),
+        (Old(), "asgi"),
+        (OldClass, "asgi"),
+        (Unclear(), None),
         (Middleware, None),
         (anything, None),
         (print, None),
@@ -77,9 +91,10 @@ def test_what_cannot_be_told_is_chosen() -> None:
 
 def test_an_object_that_can_be_called_is_told_how_to_choose() -> None:
     with pytest.raises(
-        TypeError, match=r"a .*test_adapt\.Old, .*; if it is one all the same, say so: --interface asgi\|wsgi"
+        TypeError,
+        match=r"a .*test_adapt\.Unclear, .*; if it is one all the same, say so: --interface asgi\|wsgi",
     ):
-        adapt(Old())
+        adapt(Unclear())
 
 
 @pytest.mark.parametrize("interface", ["native", "asgi", "wsgi"])

@@ -39,6 +39,10 @@ def adapt(found: Any, *, interface: str = "auto", name: str = "app", threads: in
     if kind == "asgi" and callable(found):
         from pierhead.interfaces.asgi import ASGIApplication
 
+        if _is_double(found):
+            from pierhead.interfaces.asgi.double import single
+
+            found = single(found)
         return ASGIApplication(found, name=name)
     if kind == "wsgi" and callable(found):
         from pierhead.interfaces.wsgi import WSGIApplication
@@ -51,24 +55,41 @@ def interface_of(found: Any) -> str | None:
     """Tell by what interface `found` is called: native, asgi, wsgi, or None where it cannot be told."""
     if _is_app(found) or _is_application(found):
         return "native"
-    if isinstance(found, type) or not callable(found):
+    if _is_double(found):
+        return "asgi"
+    if isinstance(found, type):
         return None
-    try:
-        parameters = list(inspect.signature(found).parameters.values())
-    except (TypeError, ValueError):  # a callable of C code
-        return None
+    parameters = _parameters(found)
     names = tuple(each.name for each in parameters)
     for kind, expected in _PARAMETERS.items():
         if names == expected:
             return kind
-    positional = [
-        each for each in parameters if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}
-    ]
-    required = [each for each in positional if each.default is each.empty]
+    required = _required(parameters)
     for kind, expected in _PARAMETERS.items():
         if len(required) == len(expected):
             return kind
     return None
+
+
+def _is_double(found: object) -> bool:
+    """Tell whether it is called with a scope alone: an ASGI 2 application, often a class."""
+    return [each.name for each in _required(_parameters(found))] == ["scope"]
+
+
+def _parameters(found: object) -> list[inspect.Parameter]:
+    if not callable(found):
+        return []
+    try:
+        return list(inspect.signature(found).parameters.values())
+    except (TypeError, ValueError):  # a callable of C code
+        return []
+
+
+def _required(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
+    positional = [
+        each for each in parameters if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}
+    ]
+    return [each for each in positional if each.default is each.empty]
 
 
 def describe(value: object) -> str:

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from loadtest import machine, provenance, results, text, tools
+from loadtest import machine, pool, provenance, results, tools
 from loadtest.database import ROWS, SEED, dataset
 from loadtest.faults import FAULTS, run_faults
 from loadtest.interrupt import interruptible
@@ -27,6 +26,7 @@ from loadtest.measuring import RATE, WARM_UP_S, Measuring, now
 from loadtest.others import NAMES, serving
 from loadtest.placement import NOWHERE, placed
 from loadtest.provenance import ROOT
+from loadtest.report.files import show
 from loadtest.results import ResultError
 from loadtest.roles import processes
 from loadtest.scenario import Scenario, ScenarioError, load_all
@@ -52,8 +52,6 @@ def main(argv: Sequence[str], subject: Subject) -> int:
     except SystemExit as stop:  # argparse has said why
         return int(stop.code or 0)
     try:
-        if options.render:
-            return show(results.read(options.render), options.render.parent)
         if not options.peers:
             return run(options, chosen(subject.status, options.targets, options.target), subject)
         if subject.environment is None:
@@ -114,6 +112,10 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         help=f"of {','.join(FAULTS)}: what happens to the stack afterwards, while it is loaded",
     )  # fmt: skip
     parser.add_argument(
+        "--pool", type=pool.numbers, default=(), metavar="LIST",
+        help="and examples/database with pools of so many connections to the database, such as 1,2,4,8,16,32",
+    )  # fmt: skip
+    parser.add_argument(
         "--dataset-rows", type=bounded(0, 1_000_000), default=ROWS, metavar="N",
         help=f"rows that are put into the database for the run (default {ROWS})",
     )  # fmt: skip
@@ -131,9 +133,6 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--tool", choices=("wrk", "locust"), help="only this one")
     parser.add_argument(
         "--output", type=Path, default=ROOT / "results", help="folder for the report's folder", metavar="DIR"
-    )
-    parser.add_argument(
-        "--render", type=Path, metavar="FILE", help="measure nothing: make the report of a report.json again"
     )
     options = parser.parse_args(argv)
     options.rounds = options.rounds or (1 if options.quick else 5)
@@ -180,6 +179,8 @@ def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject
     if not scenarios:
         print("bench: no load tool is installed, so there is nothing to run", file=sys.stderr)
         return 1
+    if options.pool and subject.environment is None:
+        raise TargetError("--pool needs the database of a stack of ./kit, and none is running")
     if options.faults and subject.disturb is None:
         raise TargetError("faults happen to a stack of ./kit only, and none is running")
     document = begin(options, scenarios, targets, subject)
@@ -204,6 +205,11 @@ def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject
             measuring.rounds(document["runs"])
             if options.sweep:
                 measuring.sweeps(document["sweeps"])
+            if options.pool:
+                pool.sweep(
+                    subject.environment or {}, options.pool, document["pool"], rounds=options.rounds,
+                    duration_s=options.duration, connections=options.connections, placement=placement,
+                )  # fmt: skip
             if options.faults and subject.disturb is not None:
                 run_faults(measuring, options.faults, subject.disturb, document["faults"])
             document["complete"] = True
@@ -214,36 +220,6 @@ def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject
     started = datetime.fromisoformat(document["started"])
     code = show(document, options.output / f"bench-{started:%Y%m%d-%H%M%S}")
     return code if document["complete"] else 130
-
-
-def show(document: Mapping[str, Any], folder: Path) -> int:
-    """Print the results and write the report's files; return the exit code."""
-    print(f"\n{text.as_text(document)}\n", flush=True)
-    try:
-        written = [results.write(folder, document), *render(folder, document)]
-    except OSError as error:
-        print(f"bench: cannot write the report: {error}; choose a folder with --output", file=sys.stderr)
-        return 1
-    print("".join(f"Report: {path}\n" for path in written), end="")
-    well = [*(one["valid"] for one in document["results"]), *(one["passed"] for one in document["faults"])]
-    return 0 if all(well) else 1
-
-
-def render(folder: Path, document: Mapping[str, Any]) -> list[Path]:
-    """Write report.md, report.html and plots/*.png; return where the first two are. Raises OSError."""
-    markdown, page = folder / "report.md", folder / "report.html"
-    markdown.write_text(text.as_markdown(document), encoding="utf-8")
-    if importlib.util.find_spec("matplotlib") is None:
-        print("bench: without report.html and plots: matplotlib is not installed", file=sys.stderr)
-        return [markdown]
-    from loadtest import page as html
-    from loadtest import plots
-
-    page.write_text(html.as_html(document), encoding="utf-8")
-    (folder / "plots").mkdir(exist_ok=True)
-    for plot in (*plots.plots(document), *plots.fault_plots(document)):
-        (folder / "plots" / f"{plot.name}.png").write_bytes(plots.as_png(plot))
-    return [markdown, page]
 
 
 def begin(
@@ -303,6 +279,7 @@ def begin(
         },
         "runs": [],
         "sweeps": [],
+        "pool": [],
         "faults": [],
         "results": [],
         "rankings": {},
@@ -321,6 +298,7 @@ def command(options: argparse.Namespace, scenarios: Sequence[Scenario], targets:
             *(["--compose"] if options.compose else []),
             *(["--sweep"] if options.sweep else []),
             *(["--peers", ",".join(options.peers)] if options.peers else []),
+            *(["--pool", ",".join(map(str, options.pool))] if options.pool else []),
             *(["--faults", ",".join(options.faults)] if options.faults else []),
             *(["--rate", str(options.rate)] if options.rate else []),
             *("--scenarios", ",".join(one.name for one in scenarios)),

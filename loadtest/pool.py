@@ -1,15 +1,11 @@
-"""How many connections a worker should have: examples/database under load with pools of different sizes.
+"""How many database connections an application should have: examples/database with pools of different sizes.
 
-    python -m loadtest.pool                         # on the kit's database: ./kit up --detach --only db
-    DATABASE_URL=postgresql://... python -m loadtest.pool --sizes 2,8,32
-
-The sizes take turns within each round, and every figure is a ratio to the first size in the same round.
-`sweep` is the same for other programs.
+The sizes take turns within each round, and the load is wrk's, on one row. `sweep` is the same for other
+programs.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import subprocess
@@ -19,41 +15,76 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from loadtest.stats import Interval, ratio
+from loadtest import machine
+from loadtest.histogram import percentiles
+from loadtest.placement import NOWHERE, Placement
+from loadtest.results import problems_of
+from loadtest.roles import Watch
 from loadtest.targets import Target, TargetError, fetch
-from loadtest.tools import Sample, missing, run_wrk
+from loadtest.tools import missing, run_wrk
 from stack import ports
-from stack.state import State
-from stack.status import status
 
-__all__ = ["main", "sweep"]
+__all__ = ["numbers", "sweep"]
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZES = (1, 2, 5, 10, 20)
+MOST = 90  # connections: PostgreSQL has 100, some of which are for others
 START_TIMEOUT_S = 30.0
 
 
 def sweep(
-    database: Mapping[str, str], sizes: Sequence[int], *, rounds: int, duration_s: int, connections: int
-) -> dict[int, list[Sample]]:
-    """Return the samples of each size, one of each round; `database` are the settings that name it.
+    database: Mapping[str, str],
+    sizes: Sequence[int],
+    found: list[dict[str, Any]],
+    *,
+    rounds: int,
+    duration_s: int,
+    connections: int,
+    placement: Placement = NOWHERE,
+) -> None:
+    """Append to `found` what the application does with each size in each round.
 
-    Raises TargetError where the application does not answer rightly.
+    `database` are the settings that name the database. Raises TargetError where wrk is missing, or the
+    application does not answer rightly.
     """
-    samples: dict[int, list[Sample]] = {size: [] for size in sizes}
+    if reason := missing("wrk"):
+        raise TargetError(f"--pool: {reason}")
     for turn in range(rounds):
         for size in [*sizes[turn % len(sizes) :], *sizes[: turn % len(sizes)]]:  # each round begins elsewhere
-            with application(database, size) as target, product(target) as path:
-                sample = run_wrk(target.url + path, duration_s=duration_s, connections=connections)
-            samples[size].append(sample)
-            print(f"  round {turn + 1}, {size} connections: {said(sample)}", file=sys.stderr, flush=True)
-    return samples
+            with (
+                machine.pinned(placement.servers),
+                application(database, size) as (target, pid),
+                product(target) as path,
+            ):
+                watch = Watch({"app": [pid]})
+                with machine.pinned(placement.load):
+                    sample = run_wrk(target.url + path, duration_s=duration_s, connections=connections)
+                cpu, _ = watch.stop()
+            problems = problems_of(sample, None)
+            found.append(
+                {
+                    "size": size,
+                    "round": turn + 1,
+                    "connections": connections,
+                    "requests_per_s": sample.requests_per_s,
+                    "latency_us": percentiles(sample.histogram),
+                    "cpu_s": {"load": sample.client_cpu * sample.seconds, **cpu},
+                    "errors": dict(sample.errors),
+                    "valid": not problems,
+                    "problems": problems,
+                }
+            )
+            said = f"NOT VALID: {problems[0]}" if problems else f"{sample.requests_per_s:,.0f} requests/s"
+            print(f"  pool, round {turn + 1}, {size} connections: {said}", flush=True)
 
 
 @contextlib.contextmanager
-def application(database: Mapping[str, str], size: int) -> Iterator[Target]:
-    """Run examples/database with one worker, which has a pool of `size`. Raises TargetError."""
+def application(database: Mapping[str, str], size: int) -> Iterator[tuple[Target, int]]:
+    """Run examples/database with one worker, which has a pool of `size`; yields it, and its process.
+
+    Raises TargetError.
+    """
     url = f"http://127.0.0.1:{ports.any_free()}"
     command = [sys.executable, "-P", "-m", "pierhead", "run", "app:app", "--workers", "1", "--listen", url]
     command += ["--app-dir", str(ROOT / "examples" / "database"), "--access-log", "off"]
@@ -69,7 +100,7 @@ def application(database: Mapping[str, str], size: int) -> Iterator[Target]:
                     output = log.read().decode(errors="replace").strip()
                     raise TargetError(f"examples/database did not start:\n{output}")
                 time.sleep(0.05)
-            yield target
+            yield target, process.pid
         finally:
             process.terminate()
             process.wait()
@@ -97,75 +128,9 @@ def product(target: Target) -> Iterator[str]:
         fetch(target, "DELETE", path)
 
 
-def said(sample: Sample) -> str:
-    """Return one sample as a line."""
-    if not sample.valid:
-        return f"no number: {dict(sample.errors)} {sample.note}".rstrip()
-    return f"{sample.requests_per_s:.0f} requests/s, p50 {sample.p50_ms:.1f} ms, p99 {sample.p99_ms:.1f} ms"
-
-
-def table(samples: Mapping[int, Sequence[Sample]]) -> list[str]:
-    """Return the result's lines: each size's rate and p99 as ratios to the first size's in the same round."""
-    first = next(iter(samples.values()))
-    lines = [f"{'connections':>11}  {'requests/s':<24}  {'p99':<24}  (ratios to {next(iter(samples))}, 95 %)"]
-    for size, found in samples.items():
-        if not all(sample.valid for sample in (*first, *found)):
-            lines.append(f"{size:>11}  no number: a run had errors")
-            continue
-        rate = ratio([one.requests_per_s for one in found], [one.requests_per_s for one in first])
-        p99 = ratio([one.p99_ms for one in found], [one.p99_ms for one in first])
-        lines.append(f"{size:>11}  {shown(rate):<24}  {shown(p99):<24}".rstrip())
-    return lines
-
-
-def shown(value: Interval) -> str:
-    """Return a ratio with its interval, if it has one."""
-    ends = f" ({value.low:.2f} to {value.high:.2f})" if value.known else ""
-    return f"{value.value:.2f}{ends}"
-
-
-def main(argv: Sequence[str]) -> int:
-    """Measure and print the table; returns 0, or 1 if something is missing or a run had errors."""
-    parser = argparse.ArgumentParser(prog="python -m loadtest.pool", description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--sizes", type=numbers, default=SIZES, metavar="N,N", help="of the pool (1,2,5,10,20)"
-    )
-    parser.add_argument("--rounds", type=int, default=3, help="turns of all sizes (default 3)")
-    parser.add_argument("--duration", type=int, default=3, help="seconds of each run (default 3)")
-    parser.add_argument("--connections", type=int, default=64, help="wrk's (default 64)")
-    options = parser.parse_args(argv)
-    try:
-        if reason := missing("wrk"):
-            raise TargetError(reason)
-        samples = sweep(
-            database_settings(), options.sizes,
-            rounds=options.rounds, duration_s=options.duration, connections=options.connections,
-        )  # fmt: skip
-    except TargetError as error:
-        print(f"pool: {error}", file=sys.stderr)
-        return 1
-    print("\n".join(table(samples)))
-    return 0 if all(sample.valid for found in samples.values() for sample in found) else 1
-
-
-def database_settings() -> dict[str, str]:
-    """Return the settings for the database that DATABASE_URL names, or the kit's. Raises TargetError."""
-    if url := os.environ.get("DATABASE_URL"):
-        return {"DATABASE_URL": url}
-    run = State().load()
-    facts = status(run).get("db") if run else None
-    if facts is None:
-        raise TargetError("no database: start one with ./kit up --detach --only db, or set DATABASE_URL")
-    return {"DATABASE_URL": str(facts["url"]), "DATABASE_PASSWORD_FILE": str(facts["password_file"])}
-
-
 def numbers(text: str) -> tuple[int, ...]:
-    """Split a list of pool sizes (an argparse type)."""
+    """Split a list of pool sizes (an argparse type). Raises ValueError."""
     sizes = tuple(int(word) for word in text.split(","))
-    if not all(1 <= size <= 90 for size in sizes):
+    if not all(1 <= size <= MOST for size in sizes):
         raise ValueError
     return sizes
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

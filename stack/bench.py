@@ -15,7 +15,7 @@ from stack.faults import cause, roll
 from stack.state import State
 from stack.status import status
 
-__all__ = ["bench", "compare", "faults", "peers"]
+__all__ = ["bench", "compare", "faults", "peers", "report"]
 
 
 def bench(state: State, argv: Sequence[str]) -> int:
@@ -80,3 +80,8 @@ def faults(argv: Sequence[str]) -> int:
 def compare(argv: Sequence[str]) -> int:
     """Compare two reports; returns the exit code of loadtest.compare."""
     return int(importlib.import_module("loadtest.compare").main(argv))
+
+
+def report(argv: Sequence[str]) -> int:
+    """Make a report again; returns the exit code of loadtest.report."""
+    return int(importlib.import_module("loadtest.report.command").main(argv))

@@ -41,6 +41,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "backup": ("stack",),
     "restore": ("stack",),
     "bench": ("stack", "load", "report"),
+    "report": ("report",),
     "peers": ("peers",),
     "matrix": ("stack",),
     "faults": ("peers",),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stack import commands, database, ports
-from stack.bench import bench, compare, faults, peers
+from stack.bench import bench, compare, faults, peers, report
 from stack.checks import test
 from stack.errors import KitError
 from stack.locks import lock
@@ -36,6 +36,8 @@ PASSED_ON: dict[str, tuple[str, str, Callable[[State, Sequence[str]], int]]] = {
                lambda _state, argv: faults(argv)),
     "compare": ("BEFORE.json AFTER.json", "compare two reports of ./kit bench; fail if one is worse",
                 lambda _state, argv: compare(argv)),
+    "report": ("FILE.json", "make the report of a run again; see ./kit report --help",
+               lambda _state, argv: report(argv)),
     "matrix": ("[OPTIONS]", "find out what an application sees behind each proxy; see ./kit matrix --help",
                matrix),
     "psql": ("[--role app|readonly|migrator|postgres] [PSQL ARGUMENTS]", "look into the database",
@@ -56,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         if argv and argv[0] in PASSED_ON:
             usage, about, function = PASSED_ON[argv[0]]
-            told_by_itself = ("bench", "compare", "faults", "matrix", "peers")
+            told_by_itself = ("bench", "compare", "faults", "matrix", "peers", "report")
             if argv[0] not in told_by_itself and argv[1:2] in (["-h"], ["--help"]):
                 print(f"usage: ./kit {argv[0]} {usage}\n\n{about}")
                 return 0

@@ -1,38 +1,49 @@
-"""The sweep over pool sizes: each size serves, in turns, and the result is a table of ratios."""
+"""The sweep over pool sizes: each size serves, in turns, and what it did stands in the report."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from loadtest import pool
+from loadtest import bench, pool
 from loadtest.targets import TargetError
-from loadtest.tools import Sample
+from tests.loadtest.fake import FakeStack
+from tests.loadtest.test_bench import document_in, runs, subject
+
+__all__ = ["runs"]  # a fixture
 
 
 @pytest.mark.wrk
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
-def test_each_size_is_measured_in_turns(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_each_size_is_measured_in_turns(database_url: str) -> None:
+    found: list[dict[str, Any]] = []
+    pool.sweep({"DATABASE_URL": database_url}, (2, 3), found, rounds=2, duration_s=1, connections=2)
+    assert [(one["round"], one["size"]) for one in found] == [(1, 2), (1, 3), (2, 3), (2, 2)]
+    for one in found:
+        assert one["valid"], one["problems"]
+        assert one["requests_per_s"] > 0
+        assert one["latency_us"]["p99"] > 0
+        assert one["cpu_s"]["app"] > 0
+
+
+def test_it_is_a_part_of_a_run(
+    stack: FakeStack, runs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    assert pool.main(["--sizes", "2,3", "--rounds", "2", "--duration", "1", "--connections", "2"]) == 0
-    output = capsys.readouterr()
-    turns = [line.split(":")[0].strip() for line in output.err.splitlines()]
-    assert turns == [f"round {one}, {size} connections" for one, size in ((1, 2), (1, 3), (2, 3), (2, 2))]
-    head, first, second = output.out.splitlines()
-    assert "ratios to 2" in head
-    assert first.split()[:2] == ["2", "1.00"]
-    assert second.split()[0] == "3"
+    measured: list[tuple[str, Sequence[int]]] = []
 
+    def sweep(database: dict[str, str], sizes: Sequence[int], *_: object, **options: int) -> None:
+        measured.append((database["DATABASE_URL"], sizes))
 
-def test_a_run_with_errors_has_no_number() -> None:
-    good = Sample(requests_per_s=100.0, requests=100, histogram=[[1000, 100]])
-    bad = Sample(requests=100, errors={"status": 3})
-    lines = pool.table({2: [good, good], 4: [good, bad]})
-    assert lines[1].split()[:2] == ["2", "1.00"]
-    assert lines[2].endswith("no number: a run had errors")
+    monkeypatch.setattr(pool, "sweep", sweep)
+    argv = ["--quick", "--scenarios", "plaintext", "--pool", "1,2,4", "--output", str(tmp_path)]
+    assert bench.main(argv, replace(subject(stack, "app"), environment={"DATABASE_URL": "x"})) == 0
+    assert measured == [("x", (1, 2, 4))]
+    assert " --pool 1,2,4 " in document_in(tmp_path)["command"]
 
 
 def test_an_application_that_does_not_start_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,13 +55,10 @@ def test_an_application_that_does_not_start_is_shown(monkeypatch: pytest.MonkeyP
         pass
 
 
-def test_without_a_database_it_says_where_one_comes_from(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path_factory: pytest.TempPathFactory,
+def test_without_a_database_or_a_size_it_is_refused(
+    stack: FakeStack, runs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv("DATABASE_URL", raising=False)
-    monkeypatch.setenv("KIT_STATE", str(tmp_path_factory.mktemp("state")))
-    monkeypatch.setattr(pool, "missing", lambda tool: None)
-    assert pool.main([]) == 1
-    assert "./kit up --detach --only db" in capsys.readouterr().err
+    assert bench.main(["--quick", "--pool", "2"], subject(stack, "app")) == 1
+    assert "--pool needs the database of a stack of ./kit" in capsys.readouterr().err
+    assert bench.main(["--pool", "0"], subject(stack, "app")) == 2
+    assert "--pool" in capsys.readouterr().err

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from loadtest import results, text
+from loadtest import results
+from loadtest.report.markdown import as_markdown
+from loadtest.report.terminal import as_text
 from loadtest.results import ResultError
 from loadtest.scenario import load_all
 from loadtest.targets import Target
@@ -91,10 +93,10 @@ def test_results_have_intervals_over_the_rounds_and_paired_ratios() -> None:
 def test_a_ranking_is_claimed_only_where_intervals_do_not_overlap() -> None:
     far = document(*three("direct", 200, 201, 199), *three("nginx", 100, 101, 99))
     assert far["rankings"] == {"read": [["direct"], ["nginx"]]}
-    assert "read, highest rate first: direct, then nginx" in text.as_text(far)
+    assert "read, highest rate first: direct, then nginx" in as_text(far)
     near = document(*three("direct", 200, 150, 250), *three("nginx", 199, 140, 251))
     assert near["rankings"] == {"read": [["direct", "nginx"]]}
-    assert "read: no difference is shown between direct and nginx" in text.as_text(near)
+    assert "read: no order is shown between direct and nginx" in as_text(near)
 
 
 def test_where_the_rate_is_given_the_lowest_p99_is_first() -> None:
@@ -102,7 +104,7 @@ def test_where_the_rate_is_given_the_lowest_p99_is_first() -> None:
     made = document(*runs, measure="p99_ms")
     assert made["rankings"] == {"read": [["nginx"], ["direct"]]}
     assert made["results"][1]["ratio_to_direct"]["value"] == pytest.approx(1 / 3)
-    assert "p99 × 0.33" in text.as_text(made)
+    assert "p99 ×0.33" in as_text(made)
 
 
 def test_one_bad_round_takes_the_result_and_its_ratios_away() -> None:
@@ -113,8 +115,8 @@ def test_one_bad_round_takes_the_result_and_its_ratios_away() -> None:
     assert nginx["value"] is None
     assert nginx["problems"] == ["errors: status 3: 503"]
     assert made["rankings"] == {}
-    assert "read nginx: errors: status 3: 503" in text.as_text(made)
-    assert "| read | nginx | not valid | - | - | - | - |" in text.as_markdown(made)
+    assert "read nginx: errors: status 3: 503" in as_text(made)
+    assert "| read | nginx | not valid | - | - | - | - | - |" in as_markdown(made)
 
 
 def test_what_was_not_run_is_said() -> None:
@@ -123,12 +125,13 @@ def test_what_was_not_run_is_said() -> None:
     made["complete"] = False
     results.conclude(made)
     assert made["results"][1]["problems"] == ["not run"]
-    assert "not run" in text.as_text(made)
-    assert "**Interrupted" in text.as_markdown(made)
+    assert "not run" in as_text(made)
+    said = "**Interrupted: this is what had been measured until then. 1 of 2 were not run.**"
+    assert said in as_markdown(made)
 
 
 def test_the_page_says_how_to_repeat_the_run() -> None:
-    page = text.as_markdown(document(*three("direct", 100, 200)))
+    page = as_markdown(document(*three("direct", 100, 200)))
     assert "| repeat with | `./kit bench` |" in page
     assert "| machine | Z80, 2 CPUs, Linux 1 |" in page
     assert "| settings | proxy 000000000000 |" in page

@@ -179,15 +179,17 @@ async def login(request):
     return response
 @app.get("/me")
 async def me(request):
-    return request.cookies
+    return request.headers.getlist("Cookie")
 """)
     session = ["--session", "ada.json"]
     assert main(["request", "login:app", "GET", "/me", *session]) == 0
-    assert body(capsys) == {}
+    assert body(capsys) == []
     assert main(["request", "login:app", "POST", "/login", *session]) == 0
     capsys.readouterr()
     assert main(["request", "login:app", "GET", "/me", *session]) == 0
-    assert body(capsys) == {"user": "ada"}
+    assert body(capsys) == ["user=ada"]
+    assert main(["request", "login:app", "GET", "/me", *session, "--cookie", "a=1", "--cookie", "b=2"]) == 0
+    assert body(capsys) == ["a=1; b=2; user=ada"]
     assert (tmp_path / "ada.json").stat().st_mode & 0o777 == 0o600
 
 
@@ -230,6 +232,8 @@ def test_applications_of_other_kinds(
     (tmp_path / "other.py").write_text(text)
     assert main(["request", "other.py:app", "PUT", "/", *interface]) == 0
     assert capsys.readouterr().out.endswith("\n\nPUT")
+    assert main(["request", "other.py:app", "PUT", "/x", "a=1", "--dump", *interface]) == 0
+    assert capsys.readouterr().out.startswith("PUT /x HTTP/1.1\n")
 
 
 def test_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -238,3 +242,11 @@ def test_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     program.chmod(0o755)
     assert main(["request", "program:hello.cgi", "GET", "/", "a=1"]) == 4
     assert capsys.readouterr().out.endswith("\n\nhello a=1")
+
+
+def test_programs_that_run_already(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    assert main(["request", f"fastcgi://unix:{tmp_path}/none", "GET", "/", "--cgi"]) == 5
+    assert capsys.readouterr().out.startswith("Status: 502 Bad Gateway\n")
+    assert f"cannot connect to fastcgi://unix:{tmp_path}/none" in caplog.text

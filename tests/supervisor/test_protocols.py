@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.wire import Ask, cgi_answer, fastcgi_answer, fastcgi_request, scgi_request
+from tests.contract.wire import (
+    Ask,
+    cgi_answer,
+    fastcgi_answer,
+    fastcgi_request,
+    http_answer,
+    http_request,
+    scgi_request,
+)
 from tests.supervisor.harness import APP, Pierhead, eventually
 
 
@@ -25,10 +33,13 @@ def exchange(client: socket.socket, request: bytes) -> bytes:
     return bytes(answer)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="unix sockets without a file are Linux's")
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_web_servers_are_answered_before_and_after_a_reload(tmp_path: Path, loop: str) -> None:
     path = tmp_path / "scgi.sock"
-    options = ["--listen", "fastcgi://127.0.0.1:0", "--listen", f"scgi://unix:{path}", "--loop", loop]
+    abstract = f"@{tmp_path}/http"
+    urls = ["fastcgi://127.0.0.1:0", f"scgi://unix:{path}", f"http://unix:{abstract}"]
+    options = [*(word for url in urls for word in ("--listen", url)), "--loop", loop]
     with Pierhead(tmp_path, *options) as server:
         match = re.search(r"fastcgi://127\.0\.0\.1:([0-9]+)", server.log)
         assert match is not None, server.log
@@ -37,18 +48,21 @@ def test_web_servers_are_answered_before_and_after_a_reload(tmp_path: Path, loop
             tcp = socket.create_connection(("127.0.0.1", int(match[1])))
             unix = socket.socket(socket.AF_UNIX)
             unix.connect(str(path))
+            without_file = socket.socket(socket.AF_UNIX)
+            without_file.connect(abstract.replace("@", "\0"))
             answers = [
                 fastcgi_answer(exchange(tcp, fastcgi_request(Ask()))),
                 cgi_answer(exchange(unix, scgi_request(Ask()))),
+                http_answer(exchange(without_file, http_request(Ask(fields=[("Connection", "close")])))),
             ]
             return [answer.body.partition(b",")[0] for answer in answers]
 
-        assert versions() == [b'{"version":"one"'] * 2
+        assert versions() == [b'{"version":"one"'] * 3
         server.write(APP, one="two")
         server.signal(signal.SIGHUP)
         server.wait_for_log("generation 2 serves on")
         # The generation before accepts until it hears of the new one.
-        eventually(lambda: versions() == [b'{"version":"two"'] * 2, "the new code answers")
+        eventually(lambda: versions() == [b'{"version":"two"'] * 3, "the new code answers")
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
     assert not path.exists()

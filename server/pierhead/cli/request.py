@@ -92,7 +92,7 @@ def main(argv: Sequence[str]) -> int:
         **{field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)},
     )
     if jar is not None and (cookies := jar.header(request["target"], secure=client.secure)):
-        request["headers"].append(("Cookie", cookies))
+        request["headers"] = _with_cookies(request["headers"], cookies)
     _start(client, application)
     try:
         status = _exchange(
@@ -215,6 +215,13 @@ def _headers(given: dict[str, Any]) -> list[tuple[str, str]]:
             f"the header field {name!r} has characters that are not ASCII: encode them"
         ) from None
     return fields
+
+
+def _with_cookies(fields: list[tuple[str, str]], kept: str) -> list[tuple[str, str]]:
+    """Add kept cookies to those that were given: there is one Cookie field (RFC 6265, 5.4)."""
+    given = [value for name, value in fields if name.lower() == "cookie"]
+    others = [field for field in fields if field[0].lower() != "cookie"]
+    return [*others, ("Cookie", "; ".join([*given, kept]))]
 
 
 def _pair(text: str, separator: str, form: str) -> tuple[str, str]:

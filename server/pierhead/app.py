@@ -21,8 +21,9 @@ from pierhead.hooks import Hooks, Per
 from pierhead.messages.headers import HeaderItems
 from pierhead.messages.request import Request
 from pierhead.messages.state import State
-from pierhead.routing import Converters, Handler, Limits, LimitsGiven, Router, parse_pattern
+from pierhead.routing import Converters, Handler, Limits, LimitsGiven, RouteOptions, Router, parse_pattern
 from pierhead.routing.converters import Convert
+from pierhead.routing.limits import Isolated
 from pierhead.static import StaticFiles
 
 if TYPE_CHECKING:
@@ -102,7 +103,14 @@ class App:
 
     # Routes
 
-    def route(self, path: str, *, methods: Iterable[str], **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
+    def route(
+        self,
+        path: str,
+        *,
+        methods: Iterable[str],
+        isolation: Isolated = None,
+        **limits: Unpack[LimitsGiven],
+    ) -> Callable[[F], F]:
         """Have the decorated function answer `methods` on `path`.
 
         `path` is a pattern, see `pierhead.routing.patterns`. The function is called with the request and, by
@@ -110,6 +118,9 @@ class App:
         block, in a thread. It returns a Response, or `str` (sent as text), `bytes`, `dict` or `list` (JSON),
         or None to pass the request on: to the next route that matches, then to the endpoints after the
         router.
+
+        With `isolation="process"` a request that leads to it is answered, from its first endpoint on, in a
+        process of its own, which may block, crash or be killed; see docs/isolation.md.
 
         GET answers HEAD too. OPTIONS is answered with Allow, another method of a known path with 405.
         `max_body_bytes` and `handler_timeout_s` are as those of an App, for this function alone. Raises
@@ -121,51 +132,51 @@ class App:
         own = Limits(**limits)
 
         def decorate(function: F) -> F:
-            handler = Handler(function, own)
+            handler = Handler(function, own, isolation)
             handler.check(path, "request", named=pattern.names)
             self.router.add(pattern, names, handler)
             return function
 
         return decorate
 
-    def get(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """Have the decorated function answer GET and HEAD on `path`; see `route`."""
-        return self.route(path, methods=["GET"], **limits)
+        return self.route(path, methods=["GET"], **options)
 
-    def head(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
+    def head(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """Have the decorated function answer HEAD on `path`, in the place of its GET route; see `route`."""
-        return self.route(path, methods=["HEAD"], **limits)
+        return self.route(path, methods=["HEAD"], **options)
 
-    def post(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """Have the decorated function answer POST on `path`; see `route`."""
-        return self.route(path, methods=["POST"], **limits)
+        return self.route(path, methods=["POST"], **options)
 
-    def put(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """Have the decorated function answer PUT on `path`; see `route`."""
-        return self.route(path, methods=["PUT"], **limits)
+        return self.route(path, methods=["PUT"], **options)
 
-    def patch(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """Have the decorated function answer PATCH on `path`; see `route`."""
-        return self.route(path, methods=["PATCH"], **limits)
+        return self.route(path, methods=["PATCH"], **options)
 
-    def delete(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """Have the decorated function answer DELETE on `path`; see `route`."""
-        return self.route(path, methods=["DELETE"], **limits)
+        return self.route(path, methods=["DELETE"], **options)
 
-    def options(self, path: str, **limits: Unpack[LimitsGiven]) -> Callable[[F], F]:
+    def options(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """Have the decorated function answer OPTIONS on `path`, in the place of the server; see `route`."""
-        return self.route(path, methods=["OPTIONS"], **limits)
+        return self.route(path, methods=["OPTIONS"], **options)
 
-    def websocket(self, path: str) -> Callable[[F], F]:
+    def websocket(self, path: str, *, isolation: Isolated = None) -> Callable[[F], F]:
         """Have the decorated `async def` function converse on the WebSockets opened at `path`.
 
         It is called with the WebSocket and, by name, the path's parameters. An HTTPError before the handshake
-        is answered rejects it with that response. The errors are those of `route`.
+        is answered rejects it with that response. `isolation` and the errors are those of `route`.
         """
         pattern = parse_pattern(path)
 
         def decorate(function: F) -> F:
-            handler = Handler(function)
+            handler = Handler(function, isolation=isolation)
             if not handler.is_async:
                 raise TypeError(
                     f"{path}: a WebSocket handler is an `async def` function, {handler.name} is not "
@@ -217,10 +228,22 @@ class App:
     def endpoint(self, function: F, /) -> F: ...
     @overload
     def endpoint(
-        self, function: None = None, /, *, priority: int = 0, when: When | None = None
+        self,
+        function: None = None,
+        /,
+        *,
+        priority: int = 0,
+        when: When | None = None,
+        isolation: Isolated = None,
     ) -> Callable[[F], F]: ...
     def endpoint(
-        self, function: Callable[..., Any] | None = None, /, *, priority: int = 0, when: When | None = None
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        priority: int = 0,
+        when: When | None = None,
+        isolation: Isolated = None,
     ) -> Any:
         """Have the decorated function see requests before the router, or after it if `priority` is negative.
 
@@ -229,11 +252,13 @@ class App:
         tried at all. It is called with the request and returns what a route's function returns. One that
         returns None passes the request on, and may have added `response_headers`, cookies and `state`.
 
+        With `isolation="process"` requests that it is tried for are answered in a process of their own.
+
         The opening of a WebSocket is a request too: what an endpoint before the router answers rejects it.
         """
 
         def decorate(function: F) -> F:
-            handler = Handler(function)
+            handler = Handler(function, isolation=isolation)
             handler.check("an endpoint", "request")
             if when is not None and inspect.iscoroutinefunction(when):
                 raise TypeError(f"{handler.name}: `when` is a `def` function; await in the endpoint instead")
@@ -315,6 +340,13 @@ class App:
                 seen.append(app)
                 waiting += [mount.app for mount in app.router.mounts]
                 yield app
+
+    def handlers(self) -> Iterator[Handler]:
+        """Yield the handlers of its own endpoints and routes."""
+        for endpoint in (*self.before, *self.after):
+            yield endpoint.handler
+        for route, _ in self.router.routes:
+            yield route.handler
 
     def routes(self, prefix: str = "") -> list[Listed]:
         """List what answers here, mounted applications included, in the order in which it is asked."""

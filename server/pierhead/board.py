@@ -53,6 +53,12 @@ class Cell(enum.IntEnum):
     VERSION = 11
     """Of a generation: odd while it takes over what a worker has counted."""
 
+    PROCESSES = 12
+    """Isolated processes that there are."""
+    PROCESSES_BUSY = 13
+    PROCESSES_AWAITED = 14
+    """Requests that wait for such a process."""
+
     # What only grows, and is added up over workers that are gone: from here on.
     ACCEPTED = 16
     WORK = 17
@@ -68,6 +74,10 @@ class Cell(enum.IntEnum):
     """Responses by status class: six cells, the first for what has no status."""
     BUCKET = 32
     """Responses by duration: sixteen cells."""
+    PROCESSES_CRASHED = 48
+    """Isolated processes that ended by themselves."""
+    PROCESSES_KILLED = 49
+    """Isolated processes that were killed because they took too long."""
 
     # What is added up over all that live, for limits.
     CONNECTIONS = 64

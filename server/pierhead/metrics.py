@@ -21,7 +21,14 @@ __all__ = ["CONTENT_TYPE", "Metrics", "render"]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 _ATTEMPTS = 5
-_MOMENTARY = (Cell.OPEN, Cell.IN_FLIGHT, Cell.QUEUED)
+_MOMENTARY = (
+    Cell.OPEN,
+    Cell.IN_FLIGHT,
+    Cell.QUEUED,
+    Cell.PROCESSES,
+    Cell.PROCESSES_BUSY,
+    Cell.PROCESSES_AWAITED,
+)
 
 
 class Metrics:
@@ -99,6 +106,18 @@ def render(board: Board) -> str:
         ((f'{{state="{state.name.lower()}"}}', states.count(state)) for state in State if state),
     )
     family("restarts_total", "counter", "Workers that died or were killed.", [("", totals[Cell.RESTARTS])])
+    busy = totals[Cell.PROCESSES_BUSY]
+    states_of_processes = [
+        ('{state="busy"}', busy),
+        ('{state="idle"}', totals[Cell.PROCESSES] - busy),
+    ]
+    family("isolated_processes", "gauge", "Processes of isolated requests, by state.", states_of_processes)
+    awaited = [("", totals[Cell.PROCESSES_AWAITED])]
+    family("isolated_waiting", "gauge", "Requests that wait for such a process.", awaited)
+    crashed = [("", totals[Cell.PROCESSES_CRASHED])]
+    family("isolated_crashed_total", "counter", "Such processes that ended by themselves.", crashed)
+    killed = [("", totals[Cell.PROCESSES_KILLED])]
+    family("isolated_killed_total", "counter", "Such processes killed as they took too long.", killed)
     family(
         "loop_lag_seconds",
         "gauge",

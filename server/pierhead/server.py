@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pierhead.config import Settings
 from pierhead.interfaces.adapt import adapt
+from pierhead.isolation.choose import isolated
 from pierhead.transports.server import Server as TransportServer
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class Server:
     ) -> None:
         urls = (listen,) if isinstance(listen, str) else tuple(listen)
         self._settings = dataclasses.replace(Settings(), listen=urls, **settings)
-        self._application = adapt(app, interface=self._settings.interface, threads=self._settings.threads)
+        application = adapt(app, interface=self._settings.interface, threads=self._settings.threads)
+        whole = self._settings.isolation == "process"
+        self._application = isolated(application, self._settings, whole=whole)
 
     def run(self) -> int:
         """Serve until SIGINT or SIGTERM, then drain; returns an exit code, as `pierhead.supervisor.run`.

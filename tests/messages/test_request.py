@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pierhead.errors import ClientDisconnected, HTTPError
+from pierhead.interfaces.collect import CollectedResponse
 from pierhead.messages.auth import BasicAuth
 from pierhead.messages.body import BodyLimits
 from pierhead.messages.headers import Headers
@@ -335,3 +336,19 @@ def test_views_cost_no_attributes() -> None:
     request: Any = get()
     with pytest.raises(AttributeError):
         request.user = "ada"
+
+
+def test_a_deadline_is_extended_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = get()
+    request.extend_deadline(5)  # nothing transports it: nobody is in a hurry
+    asked: list[float] = []
+    request.channel = CollectedResponse()
+    monkeypatch.setattr(request.channel, "extend", asked.append)
+    request.extend_deadline(2.5)
+    assert asked == [2.5]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+def test_a_deadline_is_not_extended_for_ever(seconds: float) -> None:
+    with pytest.raises(ValueError, match="positive number of seconds"):
+        get().extend_deadline(seconds)

@@ -246,3 +246,15 @@ async def test_leaving_before_the_handshake_is_answered_can_be_waited_for() -> N
     await answered.accept()
     with pytest.raises(RuntimeError, match="already answered"):
         await answered.disconnect()
+
+
+async def test_one_that_was_given_away_is_closed_here() -> None:
+    channel = Channel("hello")
+    socket = opened(channel)
+    assert socket.channel is channel
+    socket.given_away()
+    assert socket.answered
+    with pytest.raises(WebSocketClosed):
+        await socket.receive()
+    await socket.close()
+    assert channel.calls == []

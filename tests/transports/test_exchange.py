@@ -259,6 +259,23 @@ def test_a_handler_that_takes_too_long_is_504() -> None:
     assert cancelled.is_set()
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_handler_that_asks_for_more_time_gets_it(first: bool) -> None:
+    """Before it waits for the first time, and later; the deadline is looked at four times a second."""
+    app = App()
+
+    @app.get("/")
+    async def long(request: Request) -> str:
+        if not first:
+            await asyncio.sleep(0)
+        request.extend_deadline(60)
+        await asyncio.sleep(0.6)
+        return "done"
+
+    with Client(app, handler_timeout_s=0.1) as client:
+        assert client.get("/").text == "done"
+
+
 def test_a_head_that_does_not_come_in_time_is_408(app: App) -> None:
     with Client(app, head_timeout_s=0.1) as client:
         transport = client._call(client._connect())

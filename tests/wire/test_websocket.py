@@ -15,6 +15,7 @@ import pytest
 from pierhead import App, WebSocket, WebSocketClosed
 from pierhead.transports import websocket as shell
 from pierhead.transports.connection import HttpConnection
+from pierhead.transports.websocket import WebSocketShell
 from tests.wire.autobahn.peer import BINARY, CLOSE, PING, PONG, TEXT, Frame, Peer
 from tests.wire.loops import best_loop
 from tests.wire.serving import TIMEOUT_S, Serving, serving
@@ -201,7 +202,7 @@ def test_many_compression_bombs_do_not_add_up(running: Serving, stage: Stage) ->
         sender.start()
         until(lambda: not connection(running).reading)
         channel = connection(running).websocket
-        assert channel is not None
+        assert isinstance(channel, WebSocketShell)
         assert channel._queue_bytes <= 12 << 20
         go_on(running, stage)
         until(lambda: len(stage.received) == 64)

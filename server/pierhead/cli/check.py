@@ -94,7 +94,10 @@ def _routes(settings: Settings) -> Iterator[str]:
 
 def _listed(name: str, application: Application) -> Iterator[str]:
     from pierhead.interfaces.native import NativeApplication
+    from pierhead.isolation.layer import Isolated
 
+    if isinstance(application, Isolated):
+        application = application.application
     if not isinstance(application, NativeApplication):
         yield f"# {name} loads; it does not list its routes"
         return

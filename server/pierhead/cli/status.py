@@ -54,6 +54,7 @@ def render(status: dict[str, Any]) -> str:
     for generation in status["generations"]:
         for worker in generation["workers"]:
             rows.append(_row(generation, worker))
+            notes += _processes(worker)
             notes += [f"  {worker['pid']} works on {what}" for what in worker["in_progress"]]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     for row in rows:
@@ -81,6 +82,16 @@ def _row(generation: dict[str, Any], worker: dict[str, Any]) -> tuple[str, ...]:
         f"{worker['lag_s'] * 1000:.0f} ms",
         f"{worker['memory_bytes'] / (1 << 20):.0f} MiB",
     )
+
+
+def _processes(worker: dict[str, Any]) -> list[str]:
+    """Return a line about the isolated processes of a worker that has some."""
+    counts = worker["processes"]
+    if not counts["all"]:
+        return []
+    texts = [f"{counts[name]} {name}" for name in ("busy", "waiting", "crashed", "killed") if counts[name]]
+    rest = f": {', '.join(texts)}" if texts else ""
+    return [f"  {worker['pid']} has {counts['all']} isolated processes{rest}"]
 
 
 def _age(seconds: float) -> str:

@@ -12,18 +12,19 @@ from pierhead.config.settings import Kind, knob, knobs
 from pierhead.config.values import parse_value
 from pierhead.errors import ConfigError
 
-__all__ = ["AppSettings", "parse_apps", "read_apps", "read_toml"]
+__all__ = ["PROGRAMS", "AppSettings", "parse_apps", "read_apps", "read_toml"]
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@]+)+")
 _HOST = re.compile(
     r"(?:\*\.)?(?:[a-z0-9_](?:[a-z0-9\-_]*[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9\-_]*[a-z0-9_])?|\[[0-9a-f:.]+\]"
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PROGRAMS = ("program:", "fastcgi://", "scgi://")
+PROGRAMS = ("program:", "fastcgi://", "scgi://")
 _OF_PROGRAMS = (
     "root", "index", "suffix", "variables", "timeout_s", "concurrency", "idle_connections", "interpreter",
 )  # fmt: skip
-_OF_PYTHON = ("interface", "factory", "threads")
+_ISOLATION = tuple(name for name in knobs() if name.startswith("isolation"))
+_OF_PYTHON = ("interface", "factory", "threads", *_ISOLATION)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,15 @@ class AppSettings:
     threads: int = knob(40, Kind.COUNT, "calls that may block at the same time", minimum=1)
     max_body_bytes: int = knob(0, Kind.SIZE, "of a request body, else 413", zero="the server's")
     handler_timeout_s: float = knob(0.0, Kind.DURATION, "to begin a response, else 504", zero="the server's")
+    isolation: str = knob(
+        "", Kind.TEXT, "off or process: each request in one of its own; the server's if unset", optional=True
+    )
+    isolation_min_processes: int = knob(0, Kind.COUNT, "such processes ready at least", zero="the server's")
+    isolation_max_processes: int = knob(0, Kind.COUNT, "of them at the most", zero="the server's")
+    isolation_idle_timeout_s: float = knob(0.0, Kind.DURATION, "idle until it leaves", zero="the server's")
+    isolation_timeout_s: float = knob(0.0, Kind.DURATION, "to go on with a response", zero="the server's")
+    isolation_max_queued: int = knob(0, Kind.COUNT, "requests that wait for one", zero="the server's")
+    isolation_queue_timeout_s: float = knob(0.0, Kind.DURATION, "they wait, else 503", zero="the server's")
     root: str | None = knob(None, Kind.TEXT, "a program's folder of scripts", optional=True)
     index: str | None = knob(None, Kind.TEXT, "the script that answers what no other does", optional=True)
     suffix: str = knob("", Kind.TEXT, "what the names of scripts end with", optional=True)
@@ -64,7 +74,7 @@ class AppSettings:
     @property
     def is_program(self) -> bool:
         """Whether it is not Python, or not in this process."""
-        return self.app.startswith(_PROGRAMS)
+        return self.app.startswith(PROGRAMS)
 
 
 _KNOBS = knobs(AppSettings)
@@ -162,6 +172,8 @@ def _checked(key: str, value: Any) -> Any:
             if not _HOST.fullmatch(host):
                 raise ValueError(f"{host!r} is no host: use names without a port, such as shop.example")
         return hosts
+    if key == "isolation" and value not in {"", "off", "process"}:
+        raise ValueError("use one of off, process")
     return value
 
 

@@ -136,6 +136,31 @@ class Settings:
     threads: int = knob(
         40, Kind.COUNT, "`def` handlers that run at the same time in a worker; more wait", minimum=1
     )
+    isolation: str = knob(
+        "off",
+        Kind.TEXT,
+        "process: each request of the application runs in a process of its own (docs/isolation.md)",
+        choices=("off", "process"),
+    )
+    isolation_min_processes: int = knob(
+        1, Kind.COUNT, "isolated processes a worker has ready at least", minimum=1
+    )
+    isolation_max_processes: int = knob(
+        16, Kind.COUNT, "of them at the most, each for one request at a time; more wait", minimum=1
+    )
+    isolation_idle_timeout_s: float = knob(
+        5.0, Kind.DURATION, "one beyond the least number may be idle, then it leaves", minimum=0.01
+    )
+    isolation_timeout_s: float = knob(
+        60.0,
+        Kind.DURATION,
+        "for an isolated request to begin or go on with its response, else 504 and its process is killed",
+        zero="no limit",
+    )
+    isolation_max_queued: int = knob(100, Kind.COUNT, "requests that wait for a process; one more gets 503")
+    isolation_queue_timeout_s: float = knob(
+        10.0, Kind.DURATION, "a request waits for a process, then it gets 503", zero="for ever"
+    )
     reload: bool = knob(False, Kind.FLAG, "reload when a source file changes: for development")
     reload_dirs: tuple[str, ...] = knob(
         (), Kind.LIST, "folders watched by reload; app_dir if unset", optional=True

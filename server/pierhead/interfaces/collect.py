@@ -43,6 +43,9 @@ class CollectedResponse:
         self._response = Response.from_raw(status, fields, body)
         self._complete.set()
 
+    def extend(self, seconds: float) -> None:
+        """Do nothing: nobody is in a hurry."""
+
     async def send(self, response: Response, *, more: bool = False) -> None:
         """Take the response."""
         self._response = response

@@ -6,10 +6,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pierhead.config.apps import AppSettings, read_apps
+from pierhead.config.apps import PROGRAMS, AppSettings, read_apps
 from pierhead.errors import ConfigError, LoadError
 from pierhead.interfaces.base import Application
 from pierhead.interfaces.load import checked_program, load
+from pierhead.isolation.choose import isolated
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
@@ -26,22 +27,29 @@ def load_configured(settings: Settings) -> Application:
     Raises LoadError: of several applications only with `strict`, or where the file itself is wrong.
     """
     if settings.app.endswith(".toml"):
-        return load_file(Path(settings.app_dir or ".") / settings.app, strict=settings.strict)
-    return load(
+        return load_file(Path(settings.app_dir or ".") / settings.app, settings, strict=settings.strict)
+    application = load(
         settings.app,
         interface=settings.interface,
         factory=settings.factory,
         app_dir=settings.app_dir,
         threads=settings.threads,
     )
+    whole = settings.isolation == "process"
+    if whole and settings.app.startswith(PROGRAMS):
+        raise LoadError(f"{settings.app} runs in processes of its own: leave out isolation")
+    return isolated(application, settings, whole=whole)
 
 
-def load_file(file: Path, *, strict: bool = False) -> Sites:
+def load_file(file: Path, settings: Settings | None = None, *, strict: bool = False) -> Sites:
     """Load the applications of `file`, a TOML file with `[apps.NAME]` tables.
+
+    `settings` are the server's, for what an application has no setting of its own.
 
     One that fails is reported in the log, and is None among the sites. Raises LoadError for a file that is
     wrong and, with `strict`, for an application that fails.
     """
+    from pierhead.config import Settings
     from pierhead.interfaces.sites import Site, Sites
 
     try:
@@ -51,7 +59,7 @@ def load_file(file: Path, *, strict: bool = False) -> Sites:
     sites = []
     for app in apps:
         try:
-            sites.append(Site(app, _load_one(app)))
+            sites.append(Site(app, _load_one(app, settings or Settings())))
         except LoadError as error:
             where = f"{file}: apps.{app.name}"
             if strict:
@@ -61,11 +69,15 @@ def load_file(file: Path, *, strict: bool = False) -> Sites:
     return Sites(sites, strict=strict)
 
 
-def _load_one(app: AppSettings) -> Application:
+def _load_one(app: AppSettings, settings: Settings) -> Application:
     if app.is_program:
         return _configured_program(app)
     directory = app.folder / (app.app_dir or ".")
-    return load(app.app, interface=app.interface, factory=app.factory, app_dir=directory, threads=app.threads)
+    application = load(
+        app.app, interface=app.interface, factory=app.factory, app_dir=directory, threads=app.threads
+    )
+    whole = (app.isolation or settings.isolation) == "process"
+    return isolated(application, settings, app, whole=whole)
 
 
 def _configured_program(app: AppSettings) -> Application:

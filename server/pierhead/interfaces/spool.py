@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from pierhead.messages.body import SpooledBody
 from pierhead.messages.media import MediaType
 from pierhead.messages.request import Request
 from pierhead.messages.uploads import Upload, UploadWriter
@@ -18,6 +21,10 @@ async def spooled_body(request: Request) -> Upload:
     ClientDisconnected and HTTPError 400, 408 and 413 as `Request.stream`, 507 where the disk is full.
     """
     limits = request.limits
+    reader = request._reader
+    if isinstance(reader, SpooledBody):
+        size = os.fstat(reader.file.fileno()).st_size
+        return Upload("body", "", _NO_TYPE, reader.file, size, in_memory=False)
     writer = UploadWriter("body", "", _NO_TYPE, limits.max_spool_memory_bytes, limits.spool_dir)
     try:
         async for piece in request.stream():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Protocol
+from typing import BinaryIO, Protocol
 
-if TYPE_CHECKING:
-    from pierhead.messages.headers import Headers
+from pierhead.messages.headers import Headers
 
-__all__ = ["BodyLimits", "BodyReader"]
+__all__ = ["BodyLimits", "BodyReader", "SpooledBody"]
+
+_PIECE_BYTES = 256 << 10
 
 
 class BodyReader(Protocol):
@@ -26,6 +27,18 @@ class BodyReader(Protocol):
         408 when it stopped coming and 400 when its framing is invalid.
         """
         ...
+
+
+class SpooledBody:
+    """Implements BodyReader on an open file that has the whole body."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.trailers = Headers()
+
+    async def read(self) -> bytes:
+        """Return the next piece, b"" at the end; see BodyReader."""
+        return self.file.read(_PIECE_BYTES)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

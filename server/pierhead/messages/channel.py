@@ -40,6 +40,10 @@ class ResponseChannel(Protocol):
         """Send 103 (Early Hints, RFC 8297), where the client's protocol has it and no response was begun."""
         ...
 
+    def extend(self, seconds: float) -> None:
+        """Give the application at least `seconds` more, from now on, to begin its response."""
+        ...
+
     def answer(self, status: int, fields: RawHeaders, body: bytes) -> Awaitable[None] | None:
         """Send a whole response at once, as `send` does; returns what to await where the client is slow."""
         ...

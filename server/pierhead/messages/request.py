@@ -270,6 +270,18 @@ class Request(CookieSetter):
     def _cookie_headers(self) -> Headers:
         return self.response_headers
 
+    def extend_deadline(self, seconds: float) -> None:
+        """Give the application `seconds` more, from now on, before the server answers 504 in its place.
+
+        It puts off `handler_timeout_s` and `isolation_timeout_s` of the server, not a limit that an App, or
+        pierhead.toml for one of several applications, has set for itself. It may be called again and again,
+        and from any thread. Raises ValueError unless `seconds` is a positive number.
+        """
+        if not 0 < seconds < math.inf:
+            raise ValueError(f"a deadline is extended by a positive number of seconds, not by {seconds!r}")
+        if self.channel is not None:
+            self.channel.extend(seconds)
+
     # The body
 
     def stream(self) -> AsyncIterator[bytes]:

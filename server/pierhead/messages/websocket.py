@@ -68,6 +68,11 @@ class WebSocket:
         self._rejected = False
 
     @property
+    def channel(self) -> WebSocketChannel:
+        """What moves its messages."""
+        return self._channel
+
+    @property
     def accepted(self) -> bool:
         """Whether the 101 response was sent."""
         return self._answered and not self._rejected
@@ -76,6 +81,11 @@ class WebSocket:
     def answered(self) -> bool:
         """Whether the handshake was accepted or rejected."""
         return self._answered
+
+    def given_away(self) -> None:
+        """Note that somebody else answers the handshake and goes on: here it is closed."""
+        self._answered = True
+        self._closed(1006, "it was given away")
 
     async def accept(self, subprotocol: str | None = None, headers: HeaderItems = ()) -> None:
         """Complete the handshake, with `headers` and the request's `response_headers` in the 101 response.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pierhead.routing.converters import Converter, Converters
 from pierhead.routing.handlers import Handler
-from pierhead.routing.limits import Limits, LimitsGiven
+from pierhead.routing.limits import Limits, LimitsGiven, RouteOptions
 from pierhead.routing.patterns import Pattern, parse_pattern
 from pierhead.routing.router import Match, Mount, Route, Router, Routes
 
@@ -18,6 +18,7 @@ __all__ = [
     "Mount",
     "Pattern",
     "Route",
+    "RouteOptions",
     "Router",
     "Routes",
     "parse_pattern",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pierhead.messages.response import Response
-from pierhead.routing.limits import Limits
+from pierhead.routing.limits import Isolated, Limits
 
 __all__ = ["Handler", "needs_argument", "to_response"]
 
@@ -20,9 +20,15 @@ __all__ = ["Handler", "needs_argument", "to_response"]
 class Handler:
     """A function or other callable, and how it is called: awaited, or in a thread; within its own limits."""
 
-    __slots__ = ("call", "is_async", "is_plain", "limits")
+    __slots__ = ("call", "is_async", "is_plain", "isolated", "limits")
 
-    def __init__(self, call: Callable[..., Any], limits: Limits | None = None) -> None:
+    def __init__(
+        self, call: Callable[..., Any], limits: Limits | None = None, isolation: Isolated = None
+    ) -> None:
+        if isolation not in {None, "process"}:
+            raise ValueError(f"{describe(call)}: isolation is 'process' or None, not {isolation!r}")
+        self.isolated = isolation is not None
+        """Whether a request that may lead to it is answered in a process of its own."""
         if not callable(call):
             raise TypeError(f"a handler is a function, not {type(call).__name__}")
         plain = inspect.isroutine(call) or isinstance(call, functools.partial)

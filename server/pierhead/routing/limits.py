@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TypedDict
+from typing import Literal, TypedDict
 
-__all__ = ["Limits", "LimitsGiven"]
+__all__ = ["Isolated", "Limits", "LimitsGiven", "RouteOptions"]
+
+Isolated = Literal["process"] | None
+"""Whether what leads to a route runs in a process of its own."""
 
 
 class LimitsGiven(TypedDict, total=False):
@@ -13,6 +16,12 @@ class LimitsGiven(TypedDict, total=False):
 
     max_body_bytes: int | None
     handler_timeout_s: float | None
+
+
+class RouteOptions(LimitsGiven, total=False):
+    """What a route takes beside its path; see `pierhead.App.route`."""
+
+    isolation: Isolated
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -67,13 +67,13 @@ def reap_these(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
             yield pid, status
 
 
-def end_with_parent() -> None:
-    """Have the kernel send SIGTERM to this process when its parent dies, however that dies (Linux only)."""
+def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel send a signal to this process when its parent dies, however that dies (Linux only)."""
     if sys.platform == "linux":
         import ctypes
 
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
 def _signal_name(number: int) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pierhead.board import Board, Desk
 from pierhead.errors import ConfigError, LoadError
 from pierhead.interfaces.configured import load_configured
+from pierhead.isolation.choose import prepare
 from pierhead.log import configure
 from pierhead.supervisor import read_certificates
 from pierhead.supervisor.listeners import BindError, Listener, bind, listener_url, unlink
@@ -22,6 +23,7 @@ from pierhead.supervisor.worker import serve_until
 if TYPE_CHECKING:
     from pierhead.config import Settings
     from pierhead.interfaces.base import Application
+    from pierhead.isolation.layer import Isolation
 
 __all__ = ["run_application", "run_single"]
 
@@ -50,8 +52,9 @@ def run_application(application: Application, settings: Settings) -> int:
             sockets.append(bind(url, settings.backlog))
         application.start_master()
         try:
+            isolation = prepare(application, settings, sockets)
             with asyncio.Runner(loop_factory=lambda: new_loop(settings.loop)) as runner:
-                runner.run(_serve(application, settings, sockets))
+                runner.run(_serve(application, settings, sockets, isolation))
         finally:
             application.stop_master()
     except BindError as error:
@@ -70,7 +73,9 @@ def run_application(application: Application, settings: Settings) -> int:
     return 0
 
 
-async def _serve(application: Application, settings: Settings, sockets: Sequence[Listener]) -> None:
+async def _serve(
+    application: Application, settings: Settings, sockets: Sequence[Listener], isolation: Isolation | None
+) -> None:
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[bool] = loop.create_future()
 
@@ -85,4 +90,5 @@ async def _serve(application: Application, settings: Settings, sockets: Sequence
     def ready() -> None:
         logger.info("ready on %s (one process)", ", ".join(listener_url(bound) for bound in sockets))
 
-    await serve_until(stop, application, settings, sockets, ready, Desk(Board(), 0, 1))
+    desk = Desk(Board(), 0, 1)
+    await serve_until(stop, application, settings, sockets, ready, desk, isolation)

@@ -44,5 +44,12 @@ def describe_worker(row: Row) -> dict[str, Any]:
         "lag_s": cells[Cell.LAG_US] / 1e6,
         "longest_lag_s": cells[Cell.LONGEST_LAG_US] / 1e6,
         "memory_bytes": memory_bytes(pid),
+        "processes": {
+            "all": cells[Cell.PROCESSES],
+            "busy": cells[Cell.PROCESSES_BUSY],
+            "waiting": cells[Cell.PROCESSES_AWAITED],
+            "crashed": cells[Cell.PROCESSES_CRASHED],
+            "killed": cells[Cell.PROCESSES_KILLED],
+        },
         "in_progress": [note.partition("?")[0] for note in row.notes()[1:] if note],
     }

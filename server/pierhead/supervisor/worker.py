@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,6 +23,7 @@ from pierhead.board import Cell, Desk, Row, State
 from pierhead.config.listen import ListenURL
 from pierhead.forwarded import Forwarding
 from pierhead.health import Health
+from pierhead.isolation.choose import prepare
 from pierhead.latest import Latest
 from pierhead.log import configure, facts
 from pierhead.metrics import Metrics
@@ -36,6 +37,7 @@ from pierhead.transports.server import Server
 if TYPE_CHECKING:
     from pierhead.config import Settings
     from pierhead.interfaces.base import Application
+    from pierhead.isolation.layer import Isolation
     from pierhead.supervisor.channel import Channel
 
 __all__ = ["run_worker", "serve_until"]
@@ -62,8 +64,9 @@ def run_worker(
     configure(settings, "worker")
     raise_limit()
     try:
+        isolation = prepare(application, settings, [*sockets, channel])
         with asyncio.Runner(loop_factory=lambda: new_loop(settings.loop)) as runner:
-            code = runner.run(_work(application, settings, sockets, channel, desk))
+            code = runner.run(_work(application, settings, sockets, channel, desk, isolation))
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)  # not through the frames and exit handlers of the process this one was forked from
@@ -79,6 +82,7 @@ async def _work(
     sockets: Sequence[socket.socket],
     channel: Channel,
     desk: Desk,
+    isolation: Isolation | None,
 ) -> int:
     stop: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     loop = asyncio.get_running_loop()
@@ -108,7 +112,7 @@ async def _work(
         channel.send(ready=True)
 
     try:
-        cut = await serve_until(stop, application, settings, sockets, ready, desk)
+        cut = await serve_until(stop, application, settings, sockets, ready, desk, isolation)
     except StartFailedError as error:
         channel.send(failed=str(error))
         return START_FAILED
@@ -128,12 +132,31 @@ async def serve_until(
     sockets: Sequence[socket.socket],
     ready: Any,
     desk: Desk,
+    isolation: Isolation | None = None,
 ) -> int:
     """Serve, call `ready`, and drain once `stop` is set; returns how many connections had to be cut.
 
     `stop`'s result says whether the server goes away (True) or restarts. At its desk the process writes down
-    how it does. Raises StartFailedError.
+    how it does. `isolation` has what is isolated of the application. Raises StartFailedError.
     """
+    if isolation is None:
+        return await _serve_until(stop, application, settings, sockets, ready, desk, [])
+    isolation.attach()
+    try:
+        return await _serve_until(stop, application, settings, sockets, ready, desk, [isolation.publish])
+    finally:
+        await isolation.close()
+
+
+async def _serve_until(
+    stop: asyncio.Future[bool],
+    application: Application,
+    settings: Settings,
+    sockets: Sequence[socket.socket],
+    ready: Any,
+    desk: Desk,
+    publishers: Sequence[Callable[[Row], None]],
+) -> int:
     try:
         access_log = AccessLog(settings)
     except OSError as error:
@@ -145,7 +168,9 @@ async def serve_until(
     def look_around(_: Row) -> None:
         share.everybody = [other.cells for other in desk.everybody_else()]
 
-    pulse = Pulse(desk, [partial(report, server), partial(publish, lines), look_around], share.meet)
+    pulse = Pulse(
+        desk, [partial(report, server), partial(publish, lines), look_around, *publishers], share.meet
+    )
     ours, for_metrics = sockets[: len(settings.listen)], sockets[len(settings.listen) :]
     monitor: Server | None = None
     start = asyncio.ensure_future(server.serve(ours, settings.listen))

@@ -10,7 +10,7 @@ import asyncio
 import enum
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pierhead.errors import ClientDisconnected, HTTPError
 from pierhead.messages.headers import Headers
@@ -59,6 +59,28 @@ _FIRST_BYTE, _IDLE, _HEAD, _HANDLER, _SENDING, _REST, _LINGER = _Phase
 _NO_BODY = Framing.NONE
 
 
+class Upgraded(Protocol):
+    """What takes the place of HTTP on a connection; see `pierhead.transports.websocket.WebSocketShell`."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came."""
+
+    def eof_received(self) -> None:
+        """Take the end of the peer's bytes."""
+
+    def connection_lost(self) -> None:
+        """Take the loss of the connection."""
+
+    def writable(self) -> None:
+        """Go on: the peer has taken what it was sent."""
+
+    def tick(self, now: float) -> None:
+        """Act on deadlines."""
+
+    def go_away(self, code: int) -> None:
+        """Close, with this code: the server leaves."""
+
+
 class HttpConnection(asyncio.Protocol):
     """The server's side of one HTTP/1 connection."""
 
@@ -82,7 +104,7 @@ class HttpConnection(asyncio.Protocol):
         """Sends bytes after those sent before."""
         self._held: list[bytes] = _NOTHING_HELD
         self._held_bytes = 0
-        self.websocket: WebSocketShell | None = None
+        self.websocket: Upgraded | None = None
         self.lost = False
         self.congested = False
         """Whether `drain` would wait."""
@@ -209,6 +231,11 @@ class HttpConnection(asyncio.Protocol):
         if self.lost or self.transport.is_closing():
             raise ClientDisconnected("the client closed the connection")
 
+    def extend(self, seconds: float) -> None:
+        """Give the application at least `seconds` from now on to begin its response."""
+        if self._phase is _HANDLER:
+            self._deadline = max(self._deadline, self.server.clock() + seconds)
+
     def sending(self) -> None:
         """Note that the response is on its way: from here only a stalled client is timed out."""
         self._wait_for(_SENDING, math.inf)
@@ -272,6 +299,13 @@ class HttpConnection(asyncio.Protocol):
             websocket.data_received(ahead)
         if self._eof:
             websocket.eof_received()
+
+    def hand_over(self, keeper: Upgraded) -> bytes:
+        """Leave the socket to another process; returns the bytes already read. `keeper` stands in for it."""
+        self.websocket = keeper
+        self._wait_for(_SENDING, math.inf)
+        self.set_reading(False)
+        return self.codec.switch()
 
     def hang_up(self) -> None:
         """Close after a WebSocket's last frame."""
@@ -393,7 +427,7 @@ class HttpConnection(asyncio.Protocol):
             if self._body is not None:
                 self._body.feed(event.data)
             if self._phase is _HANDLER:  # an upload is no slow handler
-                self._wait_for(_HANDLER, self.server.settings.handler_timeout_s)
+                self.extend(self.server.settings.handler_timeout_s)
         elif isinstance(event, End):
             if self._body is not None:
                 self._body.finish(Headers.from_raw(event.trailers))
@@ -436,6 +470,8 @@ class HttpConnection(asyncio.Protocol):
         if not (exchange.done or exchange.head_sent):
             self._phase = _HANDLER
             self._deadline = server.handler_deadline
+            if exchange.extended_s:
+                self.extend(exchange.extended_s)
 
     def _go_on(self) -> None:
         """Ask for the body of a request that waits for 100 (Continue)."""

@@ -50,6 +50,8 @@ class Exchange:
     # No slots but class attributes: most exchanges never set these.
     continued = False
     """Whether 100 (Continue) was sent."""
+    extended_s = 0.0
+    """What the application has asked for beyond handler_timeout_s, if anything."""
     head_sent = False
     done = False
     """Whether the response is complete."""
@@ -183,6 +185,11 @@ class Exchange:
         connection = self._connection
         if not self.head_sent and not connection.lost and self.head.version != "1.0":
             connection.write(connection.codec.hint(fields))
+
+    def extend(self, seconds: float) -> None:
+        """Give the application more time; see ResponseChannel."""
+        self.extended_s = seconds
+        self._connection.extend(seconds)
 
     async def send(self, response: Response, *, more: bool = False) -> None:
         """Send a response, or with `more` its beginning; see ResponseChannel."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pierhead.errors import ClientDisconnected, WebSocketClosed
 from pierhead.interfaces.conversation import converse
@@ -128,10 +128,20 @@ class WebSocketExchange:
         self._status = 101
 
 
+class Answering(Protocol):
+    """What a shell asks of who answers the handshake."""
+
+    def respond(self, response: Response) -> None:
+        """Send an ordinary response instead of 101."""
+
+    def accepted(self) -> None:
+        """Note that the 101 response was sent."""
+
+
 class WebSocketShell:
     """Moves the messages of one WebSocket; implements `pierhead.messages.websocket.WebSocketChannel`."""
 
-    def __init__(self, connection: HttpConnection, exchange: WebSocketExchange, handshake: Handshake) -> None:
+    def __init__(self, connection: HttpConnection, exchange: Answering, handshake: Handshake) -> None:
         self.sent_bytes = 0
         self._connection = connection
         self._exchange = exchange
@@ -236,6 +246,22 @@ class WebSocketShell:
         except TimeoutError:
             self._end(WebSocketClosed(1006, "the peer did not answer the close"))
             self._connection.abort()
+
+    # What gives the connection away calls
+
+    @property
+    def connection(self) -> HttpConnection:
+        """The connection that it is on."""
+        return self._connection
+
+    @property
+    def handshake(self) -> Handshake:
+        """The handshake that it began with."""
+        return self._handshake
+
+    def given_away(self) -> None:
+        """Note that another process accepts the handshake, and goes on from there."""
+        self._exchange.accepted()
 
     # What the connection calls
 

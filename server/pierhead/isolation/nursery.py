@@ -1,0 +1,271 @@
+"""The nursery: a process that has the applications and nothing else, and forks processes from them.
+
+A worker forks it before it has an event loop and threads, from which it would not be safe to fork. The
+nursery has neither: it waits for orders, forks, kills, reaps, and says how each process ended. It ends, with
+all it has forked, when the worker closes its link or is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import errno
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from pierhead.isolation.frames import Frame, FrameReader, Kind, encode
+from pierhead.isolation.link import Link
+from pierhead.isolation.process import run_process
+from pierhead.log import configure
+from pierhead.supervisor.process import describe_exit, end_with_parent, reap_these
+from pierhead.supervisor.reactor import Reactor
+from pierhead.supervisor.stacks import Stacks
+
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+    from pierhead.interfaces.base import Application
+
+__all__ = ["Closable", "Nursery"]
+
+logger = logging.getLogger("pierhead.isolation")
+
+_LAST_WORDS_S = 0.2
+_ORDERS_BYTES = 64 << 10
+_MOST_FILES = 16
+
+
+class Closable(Protocol):
+    """What a process that is forked has to let go of."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Nursery:
+    """A worker's side: gives orders, once `attach` was called on its event loop."""
+
+    def __init__(self, pid: int, end: socket.socket) -> None:
+        self.pid = pid
+        self.ended: Callable[[int, int | None, str, str], None] = _nothing
+        """Called with tag, wait status (None: it could not be forked), reason and stacks."""
+        self.forked: Callable[[int, int], None] = _nothing
+        """Called with tag and pid."""
+        self.lost: Callable[[], None] = _nothing
+        """Called when the nursery is gone, but was not told to leave."""
+        self._end = end
+        self._link: Link | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._leaving = False
+
+    @classmethod
+    def fork(
+        cls, applications: Sequence[Application], settings: Settings, inherited: Sequence[Closable] = ()
+    ) -> Nursery:
+        """Fork it, from a process without threads and event loop. Raises OSError.
+
+        `inherited` is what is closed in the nursery, so that it is not held open there.
+        """
+        ours, theirs = socket.socketpair()
+        parent = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
+        if pid == 0:
+            code = 1
+            try:
+                ours.close()
+                for each in inherited:
+                    each.close()
+                end_with_parent(signal.SIGKILL)
+                if os.getppid() == parent:
+                    _Forker(theirs, applications, settings).run()
+                    code = 0
+            except BaseException:
+                logger.critical("the nursery failed", exc_info=True)
+            finally:
+                os._exit(code)  # not through the frames of the process this one was forked from
+        theirs.close()
+        return cls(pid, ours)
+
+    def attach(self) -> None:
+        """Begin to hear what it says, on the running loop."""
+        self._link = Link(self._end)
+        self._task = asyncio.ensure_future(self._hear(self._link))
+
+    def order(self, part: int, tag: int) -> Link:
+        """Have it fork a process of an application; returns the link to it. Raises OSError."""
+        assert self._link is not None
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._link.send(Kind.FORK, {"part": part, "tag": tag}, files=[theirs.fileno()])
+        return Link(ours)
+
+    def kill(self, tag: int, *, ask: bool = False) -> None:
+        """Kill a process; with `ask` it writes its stacks before."""
+        if self._link is not None:
+            self._link.send(Kind.KILL, {"tag": tag, "ask": ask})
+
+    async def close(self) -> None:
+        """End it and what is left of its processes."""
+        self._leaving = True
+        if self._link is None:
+            self._end.close()
+        else:
+            assert self._task is not None
+            self._link.close()
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await asyncio.to_thread(_wait_for, self.pid)
+
+    async def _hear(self, link: Link) -> None:
+        while (frame := await link.read()) is not None:
+            facts = frame.facts
+            if frame.kind is Kind.FORKED:
+                self.forked(facts["tag"], facts["pid"])
+            elif frame.kind is Kind.ENDED:
+                self.ended(facts["tag"], facts["status"], facts["reason"], facts["stacks"])
+        if not self._leaving:
+            status = await asyncio.to_thread(_wait_for, self.pid)
+            ended = "is gone" if status is None else describe_exit(status)
+            logger.error("the process that forks others (%d) %s: this worker leaves", self.pid, ended)
+            self.lost()
+
+
+@dataclasses.dataclass
+class _Forked:
+    """A process as the nursery sees it."""
+
+    tag: int
+    stacks: Stacks
+    kill_at: float = float("inf")
+
+
+class _Forker:
+    """The nursery itself."""
+
+    def __init__(self, end: socket.socket, applications: Sequence[Application], settings: Settings) -> None:
+        self._end = end
+        self._applications = applications
+        self._settings = settings
+        self._processes: dict[int, _Forked] = {}
+        self._reader = FrameReader()
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # they are for the master
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        configure(settings, "nursery")
+        _import_ahead(settings)
+
+    def run(self) -> None:
+        """Do what is ordered until the worker is gone, then end all."""
+        self._reactor = Reactor([signal.SIGCHLD])
+        self._reactor.add(self._end)
+        while True:
+            _, channels = self._reactor.wait(self._seconds_to_wait())
+            if channels:
+                data, files, _, _ = socket.recv_fds(self._end, _ORDERS_BYTES, _MOST_FILES)
+                if not data:
+                    break
+                for frame in self._reader.feed(data):
+                    self._obey(frame, files)
+            self._kill_late_ones()
+            self._bury()
+        for pid in self._processes:
+            os.kill(pid, signal.SIGKILL)
+        for pid in self._processes:
+            os.waitpid(pid, 0)
+
+    def _obey(self, frame: Frame, files: list[int]) -> None:
+        tag = frame.facts["tag"]
+        if frame.kind is Kind.FORK:
+            self._fork(frame.facts["part"], tag, files.pop(0))
+            return
+        for pid, process in self._processes.items():
+            if process.tag == tag:
+                process.kill_at = time.monotonic()
+                if frame.facts["ask"]:
+                    process.stacks.ask(pid)
+                    process.kill_at += _LAST_WORDS_S
+
+    def _fork(self, part: int, tag: int, fd: int) -> None:
+        end = socket.socket(fileno=fd)
+        stacks = Stacks()
+        parent = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            stacks.close()
+            self._say(Kind.ENDED, tag=tag, status=None, reason=error.strerror, stacks="")
+            return
+        finally:
+            if os.getpid() == parent:
+                end.close()
+        if pid == 0:
+            self._become_process(part, end, stacks, parent)
+        self._processes[pid] = _Forked(tag, stacks)
+        self._say(Kind.FORKED, tag=tag, pid=pid)
+
+    def _become_process(self, part: int, end: socket.socket, stacks: Stacks, parent: int) -> NoReturn:
+        try:
+            end_with_parent(signal.SIGKILL)
+            self._reactor.close()
+            self._end.close()
+            for process in self._processes.values():
+                process.stacks.close()
+            stacks.provide()
+            if os.getppid() == parent:
+                run_process(self._applications[part], self._settings, end)
+        finally:
+            os._exit(1)
+
+    def _bury(self) -> None:
+        for pid, status in reap_these(list(self._processes)):
+            process = self._processes.pop(pid)
+            self._say(Kind.ENDED, tag=process.tag, status=status, reason="", stacks=process.stacks.read())
+            process.stacks.close()
+
+    def _kill_late_ones(self) -> None:
+        now = time.monotonic()
+        for pid, process in self._processes.items():
+            if now >= process.kill_at:
+                process.kill_at = float("inf")
+                os.kill(pid, signal.SIGKILL)
+
+    def _seconds_to_wait(self) -> float | None:
+        first = min((process.kill_at for process in self._processes.values()), default=float("inf"))
+        return None if first == float("inf") else max(0.0, first - time.monotonic())
+
+    def _say(self, kind: Kind, **facts: Any) -> None:
+        with contextlib.suppress(OSError):  # the worker is gone: the next look shows it
+            self._end.sendall(encode(kind, facts))
+
+
+def _import_ahead(settings: Settings) -> None:
+    """Import what each process would import for itself: so it is there once, in memory that they share."""
+    import pierhead.transports.websocket  # noqa: F401
+
+    if settings.loop != "asyncio":
+        with contextlib.suppress(ImportError):
+            import uvloop  # noqa: F401
+
+
+def _wait_for(pid: int) -> int | None:
+    """Wait for a child that ends; returns its wait status, None where somebody else has reaped it."""
+    try:
+        return os.waitpid(pid, 0)[1]
+    except OSError as error:
+        if error.errno != errno.ECHILD:
+            raise
+        return None
+
+
+def _nothing(*_: Any) -> None:
+    """Do nothing."""

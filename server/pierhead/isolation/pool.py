@@ -1,0 +1,323 @@
+"""The pool: the processes of one application in a worker, kept warm, each for one request at a time.
+
+There are at least `min` of them, one more than are busy, and never more than `max`. Those that are idle
+beyond that leave after a while. When all are busy requests wait in line, which is bounded in length and time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pierhead.isolation.frames import Kind
+from pierhead.supervisor.backoff import Backoff
+from pierhead.supervisor.process import describe_exit
+
+if TYPE_CHECKING:
+    from pierhead.config.isolation import IsolationLimits
+    from pierhead.isolation.link import Link
+    from pierhead.isolation.nursery import Nursery
+
+__all__ = ["Busy", "Pool", "PooledProcess", "StartError"]
+
+logger = logging.getLogger("pierhead.isolation")
+
+_LEAVE_S = 2.0  # for a process that was told to leave; then it is killed
+_STOP_S = 6.0  # the same, where the application is stopped in it
+
+
+class StartError(Exception):
+    """The application did not start in a process; the message says why."""
+
+
+class Busy(Exception):
+    """All processes are busy, and the line is full or was too slow."""
+
+
+@dataclasses.dataclass(eq=False)
+class PooledProcess:
+    """A process as its worker sees it."""
+
+    tag: int
+    link: Link
+    pid: int = 0
+    ready: bool = False
+    busy: bool = False
+    retired: bool = False
+    """Whether it gets no more requests: it was told to leave, or is killed."""
+    reason: str = ""
+    """Why the application did not start in it."""
+    idle_since: float = 0.0
+    ended: asyncio.Future[str] = dataclasses.field(default_factory=asyncio.Future)
+    """Set to how it ended, with its stacks in the lines that follow."""
+    deadline: asyncio.TimerHandle | None = None
+
+
+class Pool:
+    """The processes of application `part` of a nursery. Use it on one event loop, from `start` to `close`."""
+
+    def __init__(self, nursery: Nursery, part: int, name: str, limits: IsolationLimits) -> None:
+        self.name = name
+        self.limits = limits
+        self.crashed = 0
+        """Processes that ended by themselves while they worked."""
+        self.killed = 0
+        """Processes that were killed because they took too long."""
+        self._nursery = nursery
+        self._part = part
+        self._processes: dict[int, PooledProcess] = {}
+        self._idle: deque[PooledProcess] = deque()  # the one that is idle for longest on the left
+        self._line: deque[asyncio.Future[PooledProcess]] = deque()
+        self._backoff = Backoff()
+        self._order_after = 0.0
+        self._retry: asyncio.TimerHandle | None = None
+        self._trim: asyncio.TimerHandle | None = None
+        self._first: asyncio.Future[None] | None = None
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    @property
+    def size(self) -> int:
+        """How many processes there are."""
+        return len(self._processes)
+
+    @property
+    def busy(self) -> int:
+        """How many of them are working."""
+        return sum(process.busy for process in self._processes.values())
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait in line."""
+        return len(self._line)
+
+    # Starting and stopping
+
+    async def start(self) -> None:
+        """Fork the first processes and wait until they are ready; raises StartError where one is not."""
+        self._first = asyncio.get_running_loop().create_future()
+        self._replenish()
+        await self._first
+        self._first = None
+
+    async def close(self) -> None:
+        """Have all processes leave, and wait until they have."""
+        self._closed = True
+        for timer in (self._retry, self._trim):
+            if timer is not None:
+                timer.cancel()
+        for process in list(self._idle):
+            self.retire(process, _STOP_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.limits.drain_timeout_s):
+                while self.busy:
+                    self._changed.clear()
+                    await self._changed.wait()
+        for process in list(self._processes.values()):
+            self.retire(process, _STOP_S)
+        while self._processes:
+            self._changed.clear()
+            await self._changed.wait()
+
+    # What a request needs
+
+    def lease(self) -> PooledProcess | None:
+        """Return a process for one request, None where it has to wait in line."""
+        if self._line or not self._idle:
+            return None
+        process = self._idle.pop()  # the one whose memory is warm
+        process.busy = True
+        self._replenish()
+        return process
+
+    async def wait_in_line(self) -> PooledProcess:
+        """Return a process for one request when it is its turn; raises Busy where that takes too long."""
+        if len(self._line) >= self.limits.max_queued or self._closed:
+            raise Busy
+        turn: asyncio.Future[PooledProcess] = asyncio.get_running_loop().create_future()
+        self._line.append(turn)
+        self._replenish()
+        try:
+            async with asyncio.timeout(self.limits.queue_timeout_s or None):
+                return await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self.release(turn.result())
+            if isinstance(error, TimeoutError):
+                raise Busy from None
+            raise
+        finally:
+            with contextlib.suppress(ValueError):
+                self._line.remove(turn)
+
+    def release(self, process: PooledProcess) -> None:
+        """Take a process back that has done its work."""
+        if process.busy:
+            process.busy = False
+            self._offer(process)
+
+    def retire(self, process: PooledProcess, patience_s: float = _LEAVE_S) -> None:
+        """Have a process leave, and kill it where it does not; it works for nobody any more."""
+        if process.retired:
+            return
+        process.retired = True
+        process.link.send(Kind.GONE)
+        loop = asyncio.get_running_loop()
+        process.deadline = loop.call_later(patience_s, self._nursery.kill, process.tag)
+
+    def kill(self, process: PooledProcess) -> None:
+        """Kill a process that takes too long; its stacks come with how it ended."""
+        if not process.ended.done():
+            process.retired = True
+            self.killed += 1
+            self._nursery.kill(process.tag, ask=True)
+
+    def finish_off(self, process: PooledProcess) -> None:
+        """Kill a process that has closed its link: it ends already, or is out of its mind."""
+        if not process.ended.done():
+            process.retired = True
+            self._nursery.kill(process.tag)
+
+    # What the nursery says
+
+    def owns(self, tag: int) -> bool:
+        """Tell whether a process is one of this pool's."""
+        return tag in self._processes
+
+    def forked(self, tag: int, pid: int) -> None:
+        """Take note of a process's id."""
+        self._processes[tag].pid = pid
+
+    def ended(self, tag: int, status: int | None, reason: str, stacks: str) -> None:
+        """Take note of a process's end, and have it replaced."""
+        process = self._processes.pop(tag)
+        if process.deadline is not None:
+            process.deadline.cancel()
+        how = f"cannot be forked: {reason}" if status is None else describe_exit(status)
+        process.ended.set_result(f"{how}\n{stacks}" if stacks else how)
+        process.link.end()
+        if not process.busy:
+            process.link.close()
+        with contextlib.suppress(ValueError):
+            self._idle.remove(process)
+        if not process.ready:
+            self._did_not_start(process, how)
+        elif not process.busy and not process.retired:
+            self.crashed += 1
+            logger.error("process %d of %s %s while it was idle", process.pid, self.name, how)
+        self._changed.set()
+        self._replenish()
+
+    def lost(self) -> None:
+        """Take note that the nursery is gone, and all processes with it."""
+        self._closed = True
+        for process in list(self._processes.values()):
+            self.ended(process.tag, None, "the process that forks is gone", "")
+        for turn in self._line:
+            turn.cancel()
+
+    # Inside
+
+    def _replenish(self) -> None:
+        """Order as many processes as are wanted."""
+        if self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._order_after:
+            return
+        starting = sum(not process.ready for process in self._processes.values())
+        busy = self.busy
+        wanted = max(self.limits.min_processes, busy + len(self._line) + 1)
+        usable = busy + starting + sum(not process.retired for process in self._idle)
+        missing = min(wanted - usable, self.limits.max_processes - self.size)
+        for _ in range(missing):
+            tag = next(_tags)
+            try:
+                link = self._nursery.order(self._part, tag)
+            except OSError as error:  # no descriptors left
+                self._postpone(f"a process of {self.name} cannot be forked: {error.strerror}")
+                return
+            process = self._processes[tag] = PooledProcess(tag, link)
+            process.deadline = loop.call_later(
+                self.limits.start_timeout_s + _LEAVE_S, self._nursery.kill, tag
+            )
+            task = asyncio.ensure_future(self._welcome(process))
+            _tasks.add(task)
+            task.add_done_callback(_tasks.discard)
+
+    async def _welcome(self, process: PooledProcess) -> None:
+        """Wait until a process is ready."""
+        frame = await process.link.read()
+        if frame is None:
+            return
+        if frame.kind is not Kind.READY:
+            process.reason = frame.facts.get("reason", "")
+            return
+        if process.deadline is not None and not process.retired:
+            process.deadline.cancel()
+            process.deadline = None
+        process.ready = True
+        self._backoff.recovered()
+        self._offer(process)
+        ready = sum(one.ready for one in self._processes.values())
+        if self._first is not None and not self._first.done() and ready >= self.limits.min_processes:
+            self._first.set_result(None)
+
+    def _offer(self, process: PooledProcess) -> None:
+        """Give a process to who waits for longest, or keep it."""
+        self._changed.set()
+        if process.retired or process.ended.done():
+            return
+        while self._line:
+            turn = self._line.popleft()
+            if not turn.done():
+                process.busy = True
+                turn.set_result(process)
+                self._replenish()
+                return
+        process.idle_since = asyncio.get_running_loop().time()
+        self._idle.append(process)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Have those leave that are idle for long and are not wanted."""
+        if self._trim is not None:
+            self._trim.cancel()
+            self._trim = None
+        loop = asyncio.get_running_loop()
+        surplus = len(self._idle) + self.busy - max(self.limits.min_processes, self.busy + 1)
+        while surplus > 0 and self._idle:
+            leaves_at = self._idle[0].idle_since + self.limits.idle_timeout_s
+            if leaves_at > loop.time():
+                self._trim = loop.call_at(leaves_at, self._let_go)
+                return
+            self.retire(self._idle.popleft(), _STOP_S)
+            surplus -= 1
+
+    def _did_not_start(self, process: PooledProcess, how: str) -> None:
+        reason = process.reason or how
+        if self._first is not None:
+            if not self._first.done():
+                what = f"{self.name} did not start in an isolated process: {reason}"
+                self._first.set_exception(StartError(what))
+            self._closed = True
+        elif not process.retired:
+            self._postpone(f"{self.name} did not start in an isolated process: {reason}")
+
+    def _postpone(self, reason: str) -> None:
+        loop = asyncio.get_running_loop()
+        seconds = self._backoff.failed(loop.time())
+        logger.error("%s; next try in %g s", reason, seconds)
+        self._order_after = loop.time() + seconds
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = loop.call_later(seconds + 0.01, self._replenish)
+
+
+_tags = itertools.count(1)
+_tasks: set[asyncio.Task[None]] = set()

@@ -1,0 +1,29 @@
+"""One server for all tests of isolation that leave it as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.isolation.harness import APP
+from tests.supervisor.harness import Pierhead
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pierhead]:
+    """One worker, which has all the time of the world."""
+    yield from _run(tmp_path_factory)
+
+
+@pytest.fixture(scope="package")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pierhead]:
+    """One worker, where a request may say nothing for half a second, and a process be idle for less."""
+    options = ["--isolation-timeout-s", "0.5", "--isolation-idle-timeout-s", "0.2"]
+    yield from _run(tmp_path_factory, *options)
+
+
+def _run(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Iterator[Pierhead]:
+    folder = tmp_path_factory.mktemp("isolation")
+    with Pierhead(folder, *options, source=APP, workers=1) as running:
+        yield running

@@ -108,7 +108,11 @@ class Pierhead:
         self._reader.start()
         self.pids: set[int] = set()
         if ready:
-            self.wait_for_log("ready on")
+            try:
+                self.wait_for_log("ready on")
+            except AssertionError:
+                self.__exit__(None, None, None)
+                raise
             match = re.search(r"http://127\.0\.0\.1:([0-9]+)", self.log)
             assert match is not None, self.log
             self.port = int(match[1])

@@ -116,8 +116,8 @@ class Crew:
         self._bury(reactor, now)
         if not self._complete:
             self._complete = sum(worker.ready for worker in self._workers.values()) >= self.size
-        for slot, due in list(self._due.items()):
-            if due <= now and not self._leaving:
+        for slot in list(self._due):
+            if self._due[slot] <= now and not self._leaving:
                 del self._due[slot]
                 self._fork(slot, reactor, become)
         for worker in list(self._workers.values()):
@@ -365,6 +365,8 @@ class Crew:
         return seconds
 
     def _cannot_fork(self, slot: int, reason: str, seconds: float) -> None:
+        for other, due in self._due.items():  # they would fare no better now
+            self._due[other] = max(due, time.monotonic() + seconds)
         logger.error(
             "%s; next try in %g s",
             reason,

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.certificates import make_certificate
 from tests.isolation.harness import APP
 from tests.supervisor.harness import Pierhead
 
 
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pierhead]:
-    """One worker, which has all the time of the world."""
-    yield from _run(tmp_path_factory)
+    """One worker, which has all the time of the world, and speaks TLS too."""
+    certificate, key = make_certificate(tmp_path_factory.mktemp("tls"), "test", "IP:127.0.0.1")
+    options = ["--tls-certificate", str(certificate), "--tls-key", str(key)]
+    yield from _run(tmp_path_factory, *options, "--listen", "https://127.0.0.1:0")
 
 
 @pytest.fixture(scope="package")
@@ -25,5 +28,6 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pierhead]:
 
 def _run(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Iterator[Pierhead]:
     folder = tmp_path_factory.mktemp("isolation")
+    options = (*options, "--control-socket", str(folder / "control"))
     with Pierhead(folder, *options, source=APP, workers=1) as running:
         yield running

@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pierhead.cli.status import fetch
 from tests.supervisor.harness import Pierhead, alive, eventually
 
-__all__ = ["APP", "answer", "begun", "isolated_processes", "kill_when_begun", "nurseries"]
+__all__ = ["APP", "answer", "begun", "busy", "isolated_processes", "kill_when_begun", "nurseries"]
 
 APP = """
 import asyncio, ctypes, hashlib, os, time
@@ -144,6 +145,13 @@ def answer(server: Pierhead, target: str = "/") -> dict[str, Any]:
     assert status == 200, body
     found: dict[str, Any] = json.loads(body)
     return found
+
+
+def busy(server: Pierhead) -> int:
+    """Return how many processes are busy, as the server says."""
+    status = fetch(str(server.folder / "control"))
+    workers = [worker for generation in status["generations"] for worker in generation["workers"]]
+    return sum(worker["processes"]["busy"] for worker in workers)
 
 
 def nurseries(server: Pierhead) -> dict[int, list[int]]:

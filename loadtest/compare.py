@@ -21,7 +21,7 @@ __all__ = ["Change", "changes", "main"]
 
 HEADS = ("scenario", "target", "measure", "before", "after", "after / before", "verdict")
 TOLERANCE = 0.03
-MATTERS = ("machine", "settings")  # what makes runs hard to compare if it differs
+MATTERS = ("machine", "settings", "dataset")  # what makes runs hard to compare if it differs
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ def main(argv: Sequence[str]) -> int:
     """Compare two reports; returns 0 (nothing is worse), 1 (something is, or nothing can be said) or 2."""
     parser = argparse.ArgumentParser(
         prog="./kit compare",
-        description="Compare two reports of ./kit bench; fail if something became worse.",
+        description="Compare two reports of ./kit bench. Exit code: 0, nothing became worse; 1, something "
+        "did, or nothing can be said; 2, wrong arguments.",
     )
     parser.add_argument("before", type=Path, metavar="BEFORE.json")
     parser.add_argument("after", type=Path, metavar="AFTER.json")
@@ -131,10 +132,15 @@ def different(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return remarks on what differs between two runs besides what is compared."""
     found = []
     for part in MATTERS:
-        keys = [key for key in before[part] if before[part][key] != after[part].get(key)]
+        one, other = before.get(part) or {}, after.get(part) or {}
+        keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
         if keys:
-            what = ", ".join(f"{key} {before[part][key]} / {after[part].get(key)}" for key in keys)
+            what = ", ".join(f"{key} {one.get(key)} / {other.get(key)}" for key in keys)
             found.append(f"Not the same {part}: {what}")
+    names = [{f"{one['scenario']} {one['target']}" for one in made["results"]} for made in (before, after)]
+    for when, missing in (("before", names[1] - names[0]), ("after", names[0] - names[1])):
+        if missing:
+            found.append(f"Not measured {when}: {', '.join(sorted(missing))}")
     return found
 
 

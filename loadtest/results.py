@@ -14,6 +14,7 @@ from typing import Any
 
 from loadtest import stats
 from loadtest.histogram import merged, percentiles
+from loadtest.provenance import ROOT
 from loadtest.scenario import Scenario
 from loadtest.stats import Interval
 from loadtest.targets import DIRECT, Target
@@ -93,7 +94,7 @@ def run_of(
         "cpu_s": dict(cpu_s),
         "memory_bytes": {role: int(size) for role, size in memory_bytes.items()},
         "database": None if database is None else dict(database),
-        "command": sample.command,
+        "command": sample.command.replace(f"{ROOT}/", ""),
         "valid": not problems,
         "problems": problems,
     }

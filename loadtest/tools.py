@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import resource
 import shlex
 import shutil
@@ -72,12 +73,14 @@ def missing(tool: str) -> str | None:
 
 
 def version(tool: str) -> str:
-    """Return the first line that `tool` says about its version, "" if it is missing."""
+    """Return what `tool` says about its version, "" if it is missing."""
     if missing(tool):
         return ""
     command = ["wrk", "-v"] if tool == "wrk" else [sys.executable, "-m", "locust", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=GRACE_S, check=False)
-    return (result.stdout or result.stderr).partition("\n")[0].strip()
+    said = (result.stdout or result.stderr).partition("\n")[0]
+    # Without where it is installed, and whose it is.
+    return re.split(r" from | \[", said, maxsplit=1)[0].removeprefix(tool).strip()
 
 
 def run_wrk(

@@ -34,7 +34,7 @@ __all__ = [
     "whole",
 ]
 
-WIDTH, HEIGHT = 4.4, 2.9  # inches: small, so that the text can still be read on a phone
+WIDTH, HEIGHT = 4.0, 2.8  # inches: small, so that the text can still be read on a phone
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
@@ -114,8 +114,8 @@ def legend(figure: Figure, columns: int = 4) -> None:
     for axes in figure.axes:
         handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(
-        handles.values(), handles.keys(), loc="outside upper left", ncols=columns, columnspacing=1.2,
-        handlelength=1.8,
+        handles.values(), handles.keys(), loc="outside upper left", ncols=columns, columnspacing=1.0,
+        handlelength=1.5, handletextpad=0.5, borderaxespad=0,
     )  # fmt: skip
 
 

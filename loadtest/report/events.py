@@ -77,8 +77,9 @@ def ramp_plot(document: Mapping[str, Any], scenario: str, ramps: Sequence[Mappin
         for axes, title in ((users, "users"), (rates, "requests in each second (x: some failed)"),
                             (times, "p99 in ms")):  # fmt: skip
             axes.set_title(title, loc="left", color=palette.ink)
-            axes.set_ylim(bottom=0)
             axes.yaxis.set_major_formatter(counted)
+        users.set_ylim(bottom=0)
+        rates.set_ylim(bottom=0)
         if any(entry[5] for one in ramps for entry in one["series"]):
             decades(times)
         whole(times, "second")
@@ -122,11 +123,12 @@ def fault_plot(name: str, fault: Mapping[str, Any]) -> Plot:
         axes.bar(seconds, failed, bottom=right, color=palette.bad, width=0.85, align="edge", label="failed")
         top = max((entry[1] for entry in series), default=1) or 1
         axes.set_ylim(0, top * 1.2)
-        for number, (at, _) in enumerate(events, 1):
+        for numbers, at in marks(events, near=len(series) / 20):
+            axes.annotate(numbers, (at, top * 1.06), ha="center", va="bottom", color=palette.ink)
+        for at, _ in events:
             axes.vlines(at, 0, top * 1.06, color=palette.ink, linestyle="--", linewidth=1)
-            axes.annotate(str(number), (at, top * 1.06), ha="center", va="bottom", color=palette.ink)
         said = [f"{number}: {text}, at {at:g} s" for number, (at, text) in enumerate(events, 1)]
-        lines = [line for one in said for line in textwrap.wrap(one, 62, subsequent_indent="   ")]
+        lines = [line for one in said for line in textwrap.wrap(one, 56, subsequent_indent="   ")]
         whole(axes, "\n".join(["second", *lines]))
         axes.yaxis.set_major_formatter(counted)
         axes.set_ylabel("requests")
@@ -136,3 +138,15 @@ def fault_plot(name: str, fault: Mapping[str, Any]) -> Plot:
     happened = "; ".join(f"at {at:g} s {said}" for at, said in events)
     shown = f"Bars of the requests in each second, {lost} of which failed. {happened or 'Nothing happened'}."
     return Plot(name, f"{fault['title']}: {fault['target']}", shown, draw)
+
+
+def marks(events: Sequence[Sequence[Any]], near: float) -> list[tuple[str, float]]:
+    """Return the numbers of events and where they stand; those that are near to each other stand together."""
+    found: list[tuple[str, float]] = []
+    for number, (at, _) in enumerate(events, 1):
+        if found and at - found[-1][1] < near:
+            numbers, place = found.pop()
+            found.append((f"{numbers}, {number}", place))
+        else:
+            found.append((str(number), at))
+    return found

@@ -18,6 +18,7 @@ __all__ = ["as_html"]
 
 STYLE = Path(__file__).with_name("page.css")
 # Nothing may be loaded: what is shown is in the file.
+WIDE = 4  # columns: a table with more does not fit on a phone
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -102,7 +103,7 @@ def listed(lines: Iterable[str]) -> str:
 
 
 def table(one: Table) -> str:
-    """Return a table; on a phone each row is a card, with the heads beside the cells."""
+    """Return a table; on a phone each row of a wide one is a card, with the heads beside the cells."""
     head = "".join(
         f'<th role="columnheader" scope="col"{kind(one, place)}>{escaped(cell)}</th>'
         for place, cell in enumerate(one.heads)
@@ -114,9 +115,10 @@ def table(one: Table) -> str:
         names = [name for name, so in (("bad", mark), ("next", begins)) if so]
         before = row[0]
         body.append(f'<tr role="row"{classes(names)}>{"".join(cells(one, row))}</tr>')
+    width = "scroll wide" if len(one.heads) > WIDE else "scroll"
     # The roles are those that the elements have anyway; some browsers forget them where tables are cards.
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escaped(one.caption)}">'
+        f'<div class="{width}" role="region" tabindex="0" aria-label="{escaped(one.caption)}">'
         f'<table role="table"><caption>{escaped(one.caption)}</caption>'
         f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
         f'<tbody role="rowgroup">{"".join(body)}</tbody></table></div>'

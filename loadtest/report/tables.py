@@ -29,13 +29,17 @@ NAMES = {"load": "load generator", "proxy": "proxy", "app": "application", "db":
 WRITTEN = ("tup_inserted", "tup_updated", "tup_deleted")
 # What PostgreSQL counts (pg_stat_database, pg_stat_statements): for each request, or all of it.
 EACH: dict[str, tuple[str, ...]] = {
-    "statements/request": ("calls",),
-    "transactions/request": ("xact_commit",),
-    "rows fetched/request": ("tup_fetched",),
-    "rows written/request": WRITTEN,
-    "WAL bytes/request": ("wal_bytes",),
+    "statements": ("calls",),
+    "transactions": ("xact_commit",),
+    "rows fetched": ("tup_fetched",),
+    "rows written": WRITTEN,
+    "WAL bytes": ("wal_bytes",),
 }
-ALL = {"rolled back": "xact_rollback", "deadlocks": "deadlocks", "bytes in temporary files": "temp_bytes"}
+ALL = {
+    "all: rolled back": "xact_rollback",
+    "all: deadlocks": "deadlocks",
+    "all: temporary bytes": "temp_bytes",
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def verdict(document: Mapping[str, Any]) -> Table:
         start = (result["scenario"], result["target"])
         marks.append(bool(result["rounds"]) and not result["valid"])
         if not result["valid"]:
-            rows.append((*start, "not valid" if result["rounds"] else "not run", *("-",) * 5))
+            rows.append((*start, "-", "not valid" if result["rounds"] else "not run", *("-",) * 4))
             continue
         runs = runs_of(document, *start)
         ratio = result["ratio_to_direct"]
@@ -192,7 +196,11 @@ def database(document: Mapping[str, Any]) -> Table:
             columns[result["scenario"], result["target"]] = database_cells(counted, requests)
     heads = list(dict.fromkeys(head for cells in columns.values() for head in cells))
     rows = [(*start, *(cells.get(head, "-") for head in heads)) for start, cells in columns.items()]
-    return Table("What PostgreSQL counted", ("scenario", "target", *heads), rows)
+    return Table(
+        "What PostgreSQL counted, for each request unless the head says something else",
+        ("scenario", "target", *heads),
+        rows,
+    )
 
 
 def database_cells(counted: Sequence[Mapping[str, float]], requests: int) -> dict[str, str]:
@@ -206,7 +214,7 @@ def database_cells(counted: Sequence[Mapping[str, float]], requests: int) -> dic
     if total.get("calls") and "exec_ms" in total:
         cells["µs/statement"] = words.amount(total["exec_ms"] * 1000 / total["calls"])
     if touched := total.get("blks_hit", 0) + total.get("blks_read", 0):
-        cells["blocks from memory"] = f"{total.get('blks_hit', 0) / touched:.1%}"
+        cells["% from memory"] = f"{total.get('blks_hit', 0) / touched:.1%}".rstrip("%")
     cells |= {head: words.amount(total[name]) for head, name in ALL.items() if name in total}
     if "connections" in total:
         cells["connections"] = words.amount(max(one.get("connections", 0) for one in counted))
@@ -260,7 +268,9 @@ def faults(document: Mapping[str, Any]) -> Table:
             one["target"],
             "passed" if one["passed"] else "FAILED",
             f"{one['requests']:,}",
-            ", ".join(f"{method} {count}" for method, count in one["failed"].items()) or "none",
+            (", ".join(f"{method} {count}" for method, count in one["failed"].items()) or "none")
+            if one["requests"]
+            else "-",
             "; ".join([one["rule"], *one["problems"]]),
         )
         for one in document["faults"]

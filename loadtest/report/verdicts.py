@@ -95,11 +95,16 @@ def pool(document: Mapping[str, Any]) -> str:
         return "No size has a valid result."
     best = max(measured, key=lambda size: measured[size].value)
     if len(measured) < 2 or not all(rate.known for rate in measured.values()):
-        return f"The highest rate was that of {best} connections; one round says no more."
+        return f"The highest rate was with {best}; one round says no more."
     enough = min(size for size, rate in measured.items() if rate.overlaps(measured[best]))
     if enough == max(measured):
-        return f"{enough} connections are shown to be faster than fewer; more were not tried."
-    return f"{enough} connections are enough: that more are faster is not shown."
+        return f"{named(enough)} shown to be faster than fewer; more were not tried."
+    return f"{named(enough)} enough: that more are faster is not shown."
+
+
+def named(size: int) -> str:
+    """Return a number of connections with its verb."""
+    return "1 connection is" if size == 1 else f"{size} connections are"
 
 
 def faults(document: Mapping[str, Any]) -> str:

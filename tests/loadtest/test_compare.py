@@ -73,6 +73,15 @@ def test_another_machine_is_remarked_upon(tmp_path: Path, capsys: pytest.Capture
     assert "Not the same machine: cpus 2 / 64" in capsys.readouterr().out
 
 
+def test_what_only_one_has_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = document(*BEFORE, *three("nginx", 100, 101, 99))
+    other = document(*BEFORE, *three("caddy", 100, 101, 99))
+    assert compared(tmp_path, both, other) == 0
+    said = capsys.readouterr().out
+    assert "Not measured before: read caddy" in said
+    assert "Not measured after: read nginx" in said
+
+
 def test_bad_arguments_and_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert compare.main([]) == 2
     assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 1

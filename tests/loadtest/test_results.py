@@ -116,7 +116,7 @@ def test_one_bad_round_takes_the_result_and_its_ratios_away() -> None:
     assert nginx["problems"] == ["errors: status 3: 503"]
     assert made["rankings"] == {}
     assert "read nginx: errors: status 3: 503" in as_text(made)
-    assert "| read | nginx | not valid | - | - | - | - | - |" in as_markdown(made)
+    assert "| read | nginx | - | not valid | - | - | - | - |" in as_markdown(made)
 
 
 def test_what_was_not_run_is_said() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -126,9 +127,9 @@ def test_a_tool_that_is_missing_is_named_with_the_fix(monkeypatch: pytest.Monkey
 @needs_wrk
 @pytest.mark.wrk
 def test_versions_are_one_line() -> None:
-    assert version("wrk").startswith("wrk ")
     assert shutil.which("wrk")
-    assert version("locust").startswith("locust ")
+    for tool in ("wrk", "locust"):  # and neither where it is installed nor whose it is
+        assert re.fullmatch(r"\S*\d\.\d+\S*", version(tool)), version(tool)
 
 
 def result(**more: Any) -> dict[str, Any]:

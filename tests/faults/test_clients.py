@@ -16,6 +16,10 @@ from tests.faults.test_limits import response
 from tests.supervisor.harness import APP, Load, Pierhead, alive, eventually
 
 HEAD = b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+UPGRADE = (
+    b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 STAGES = {
     "nothing": b"",
     "half a head": HEAD[:20],
@@ -25,6 +29,11 @@ STAGES = {
     "a pipeline": (HEAD + b"1234567890") * 3,
     "a stream": b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n",
     "a handler": b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a chunk": b"POST /read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n123",
+    "an expectation": HEAD[:-2] + b"Expect: 100-continue\r\n\r\n",
+    "a WebSocket": UPGRADE,
+    "half a frame": UPGRADE + bytes([0x81, 0x85, 1, 2]),
+    "a message": UPGRADE + bytes([0x81, 0x85, 0, 0, 0, 0]) + b"hello",
 }
 SERVED = (
     APP
@@ -32,6 +41,12 @@ SERVED = (
 @app.post("/read")
 async def read(request: Request) -> Response:
     return Response.text(str(len(await request.body())))
+
+@app.websocket("/echo")
+async def echo(socket: WebSocket) -> None:
+    await socket.accept()
+    async for message in socket:
+        await socket.send(message)
 
 @app.get("/endless")
 async def endless(request: Request) -> Response:

@@ -21,13 +21,24 @@ if VERSION != "1":
 async def app(
     scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
-    """Answer `/` with process and version, `/events` with a stream, and hang at `/block`."""
+    """Answer `/` with process and version, `/slow` late, `/events` with a stream; hang at `/block`.
+
+    WebSockets are held until their client leaves.
+    """
     if scope["type"] == "lifespan":
         while True:
             message = await receive()
             await send({"type": message["type"] + ".complete"})
             if message["type"] == "lifespan.shutdown":
                 return
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        return
+    if scope["path"] == "/slow":
+        await asyncio.sleep(1.0)
     if scope["path"] == "/block":
         time.sleep(60)  # noqa: ASYNC251 - that is the fault
     kind = b"text/event-stream" if scope["path"] == "/events" else b"text/plain"

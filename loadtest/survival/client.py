@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["Answer", "Load", "hold", "read_answer", "request"]
+__all__ = ["Answer", "Load", "close_code", "hold", "open_websocket", "read_answer", "request"]
 
 HOST = "127.0.0.1"
 PATIENCE_S = 2.0
@@ -43,6 +43,38 @@ def read_answer(client: socket.socket) -> tuple[int, str]:
             raise ConnectionResetError("no whole answer")
         data += piece
     return int(match[1]), match[2].decode()
+
+
+def open_websocket(port: int) -> socket.socket:
+    """Return a WebSocket that is open. Raises OSError where it is refused."""
+    client = socket.create_connection((HOST, port), PATIENCE_S)
+    client.sendall(
+        f"GET /socket HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        piece = client.recv(1)
+        if not piece:
+            raise ConnectionResetError("the WebSocket was refused")
+        head += piece
+    if not head.startswith(b"HTTP/1.1 101 "):
+        raise ConnectionRefusedError(head.partition(b"\r\n")[0].decode())
+    return client
+
+
+def close_code(client: socket.socket, seconds: float) -> int | None:
+    """Answer a WebSocket's close frame (RFC 6455, 5.5.1); returns its code, None where none comes in time."""
+    client.settimeout(seconds)
+    try:
+        frame = client.recv(2, socket.MSG_WAITALL)
+        if len(frame) < 2 or frame[0] != 0x88 or frame[1] < 2:
+            return None
+        payload = client.recv(frame[1], socket.MSG_WAITALL)
+        client.sendall(bytes([0x88, 0x82, 0, 0, 0, 0]) + payload[:2])  # masked by zeros
+    except OSError:
+        return None
+    return int.from_bytes(payload[:2], "big")
 
 
 def request(port: int) -> Answer:

@@ -28,13 +28,13 @@ START_S = 30.0
 
 
 def commands(port: str) -> dict[str, list[str]]:
-    """Return the servers and how each is started; what can look for hangs, does so after HANG_S."""
+    """Return the servers and how each is started; what can look for hangs does so after HANG_S."""
     count = str(WORKERS)
     url = f"http://127.0.0.1:{port}"
     return {
         "pierhead": [
             "pierhead", "run", APP, "--listen", url, "--workers", count, "--access-log", "off",
-            "--hang-timeout-s", str(HANG_S), "--control-socket", "",
+            "--hang-timeout-s", str(HANG_S), "--head-timeout-s", str(HANG_S), "--control-socket", "",
         ],
         "uvicorn": ["uvicorn", APP, "--port", port, "--workers", count, "--no-access-log"],
         "gunicorn": [
@@ -43,9 +43,12 @@ def commands(port: str) -> dict[str, list[str]]:
         ],
         "granian": [
             "granian", APP, "--interface", "asgi", "--port", port, "--workers", count,
-            "--respawn-failed-workers",
+            "--respawn-failed-workers", "--http1-header-read-timeout", str(HANG_S * 1000),
         ],
-        "hypercorn": ["hypercorn", APP, "--bind", f"127.0.0.1:{port}", "--workers", count],
+        "hypercorn": [
+            "hypercorn", APP, "--bind", f"127.0.0.1:{port}", "--workers", count,
+            "--read-timeout", str(HANG_S),
+        ],
     }  # fmt: skip
 
 

@@ -6,17 +6,19 @@ import collections
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtest.survival.client import Load, hold, read_answer, request
+from loadtest.survival.client import HOST, Load, close_code, hold, open_websocket, read_answer, request
 from stack.process import Process
 
 __all__ = ["FAULTS", "Fault", "Figures", "Server"]
 
 CONNECTIONS = 200
+CLIENTS = 10
 WORKERS = 2
 
 Figures = dict[str, float | None]
@@ -132,6 +134,61 @@ def asked_to_stop(server: Server) -> Figures:
         return {"ended s": None if server.process.alive() else time.monotonic() - since}
 
 
+def asked_to_stop_at_work(server: Server) -> Figures:
+    """Ask the server to stop (SIGTERM) with requests in progress, idle kept connections, and WebSockets open.
+
+    A request on a kept connection that comes just then was on its way when the server began to stop.
+    """
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(open_websocket(server.port)) for _ in range(2)]
+        kept = [stack.enter_context(hold(server.port)) for _ in range(CLIENTS)]
+        for client in kept:
+            read_answer(client)
+        busy = [stack.enter_context(hold(server.port, "/slow")) for _ in range(CLIENTS)]
+        time.sleep(0.3)  # they are in progress
+        since = time.monotonic()
+        server.process.signal(signal.SIGTERM)
+        time.sleep(0.05)
+        for client in kept:
+            with contextlib.suppress(OSError):
+                client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        cut = sum(map(is_cut, busy))
+        late = sum(map(is_cut, kept))
+        codes = {
+            close_code(client, max(0.1, since + server.patience_s - time.monotonic())) for client in sockets
+        }
+        stack.close()
+        while server.process.alive() and time.monotonic() < since + server.patience_s:
+            time.sleep(0.01)
+        return {
+            "cut": cut,
+            "late ones cut": late,
+            "WebSocket's code": codes.pop() if len(codes) == 1 else None,
+            "ended s": None if server.process.alive() else time.monotonic() - since,
+        }
+
+
+def is_cut(client: socket.socket) -> bool:
+    """Tell whether a request gets no whole answer."""
+    try:
+        read_answer(client)
+    except OSError:
+        return True
+    return False
+
+
+def half_sent(server: Server) -> Figures:
+    """Send half of a request's head, and wait for the server to give it up."""
+    with socket.create_connection((HOST, server.port), server.patience_s) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        since = time.monotonic()
+        try:
+            client.recv(65536)
+        except TimeoutError:
+            return {"given up s": None}
+        return {"given up s": time.monotonic() - since}
+
+
 @dataclass(frozen=True)
 class Fault:
     """One of them, with how it is called in a table."""
@@ -147,5 +204,7 @@ FAULTS = (
     Fault("stop", "a worker is stopped (SIGSTOP)", stopped),
     Fault("block", "a worker's event loop is blocked", blocked),
     Fault("reload", "reload of a 1 s import, an event stream open", reloaded),
+    Fault("head", "half of a request's head", half_sent),
     Fault("term", "SIGTERM, an event stream open", asked_to_stop),
+    Fault("work", f"SIGTERM, {CLIENTS} requests in progress, WebSockets open", asked_to_stop_at_work),
 )

@@ -14,15 +14,18 @@ def test_the_figures_of_this_server(tmp_path: Path, capsys: pytest.CaptureFixtur
     file = tmp_path / "figures.json"
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
-    chosen = ["--servers", "pierhead", "--faults", "kill,reload,term", "--seconds", "20"]
+    chosen = ["--servers", "pierhead", "--faults", "kill,reload,work", "--seconds", "20"]
     assert main([*chosen, "--json", str(file), "--docs", str(page)]) == 0
     (figures,) = json.loads(file.read_text()).values()
     assert figures["kill"]["failed"] <= 4
     assert figures["kill"]["recovered s"] is not None
     assert figures["reload"]["failed"] == 0
-    assert figures["term"]["ended s"] is not None
+    assert figures["work"] == {
+        "cut": 0, "late ones cut": 0, "WebSocket's code": 1001, "ended s": figures["work"]["ended s"]
+    }  # fmt: skip
+    assert figures["work"]["ended s"] is not None
     assert not any("answers afterwards" in one for one in figures.values())
-    assert "| SIGTERM, an event stream open | ended s " in page.read_text()
+    assert "| SIGTERM, 10 requests in progress, WebSockets open | cut 0, " in page.read_text()
     assert "a worker is killed under load: failed" in capsys.readouterr().out
 
 

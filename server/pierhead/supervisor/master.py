@@ -7,7 +7,6 @@ import dataclasses
 import logging
 import os
 import signal
-import subprocess
 import sys
 import time
 from typing import Any
@@ -18,7 +17,7 @@ from pierhead.config.settings import MOST_WORKERS
 from pierhead.log import configure, facts
 from pierhead.supervisor import systemd
 from pierhead.supervisor.channel import Channel
-from pierhead.supervisor.heritage import Heritage, rehearse
+from pierhead.supervisor.heritage import Heritage
 from pierhead.supervisor.holdings import Holdings
 from pierhead.supervisor.launch import Generation, launch
 from pierhead.supervisor.listeners import BindError
@@ -27,6 +26,7 @@ from pierhead.supervisor.process import describe_exit, exit_facts, reap
 from pierhead.supervisor.reactor import Reactor
 from pierhead.supervisor.reception import Reception
 from pierhead.supervisor.status import describe_generation
+from pierhead.supervisor.upgrade import Upgrade
 from pierhead.supervisor.vigil import Vigil
 from pierhead.supervisor.watch import Watcher
 
@@ -59,7 +59,7 @@ class Master:
         self._restarts = 0
         self._code = 0
         self._events: list[dict[str, Any]] = []
-        self._rehearsal: subprocess.Popen[bytes] | None = None
+        self._upgrade = Upgrade()
         self._vigil = Vigil(settings, interval_s=_LOOK_S)
         self._watchdog_s = systemd.watchdog_interval_s()
         self._watcher: Watcher | None = None
@@ -142,7 +142,8 @@ class Master:
         elif number in _RELOAD:
             self._reload(f"on {number.name}")
         elif number == signal.SIGUSR2:
-            self._prepare_upgrade()
+            if not self._stopping:
+                self._upgrade.prepare()
         elif number == signal.SIGTTIN:
             self._resize(self._settings.workers + 1)
         elif number == signal.SIGTTOU:
@@ -336,9 +337,9 @@ class Master:
     def _bury(self) -> None:
         """Take note of processes that ended; one that was only adopted is nobody's."""
         for pid, status in reap():
-            if self._rehearsal is not None and self._rehearsal.pid == pid:
-                self._rehearsal.returncode = os.waitstatus_to_exitcode(status)
-                self._upgrade(self._rehearsal.returncode)
+            if self._upgrade.is_rehearsal(pid):
+                if self._upgrade.rehearsed(status) and not self._stopping:
+                    self._carry_upgrade_out()
                 continue
             generation = next((one for one in self._generations if one.pid == pid), None)
             if generation is None:
@@ -397,48 +398,14 @@ class Master:
         seconds = min(0.1 * 2.0**self._restarts, 30.0) if self._restarts > 1 else 0.0
         self._restart_at = time.monotonic() + seconds
 
-    # The program itself
-
-    def _prepare_upgrade(self) -> None:
-        """Begin to take up a new version of the server and of its settings, in this process."""
-        if self._stopping or self._rehearsal is not None:
-            return
-        logger.info("upgrading: the new program is tried first", extra=facts("upgrade"))
-        try:
-            self._rehearsal = rehearse()
-        except OSError as error:
-            self._upgrade_failed(str(error))
-
-    def _upgrade(self, code: int) -> None:
-        """Put the new program in this one's place, if it can read its settings."""
-        self._rehearsal = None
-        if self._stopping:
-            return
-        if code:
-            self._upgrade_failed(f"the new program ended with code {code}")
-            return
+    def _carry_upgrade_out(self) -> None:
+        """Hand everything to the new program, which starts a generation of its own."""
         for generation in self._generations:
-            if generation.is_starting:  # the new program starts one of its own
+            if generation.is_starting:
                 self._retire(generation, restart=True)
-        if self._holdings.control is not None:
-            self._holdings.control.close()
-        heritage = self._holdings.pack(
-            Heritage(
-                generations=[one.pack() for one in self._generations],
-                count=self._count,
-                workers=self._asked_workers,
-            )
-        )
-        systemd.notify("RELOADING=1", "STATUS=upgrading")
-        try:
-            heritage.hand_on(_SIGNALS)
-        except OSError as error:
-            self._upgrade_failed(str(error))
-
-    def _upgrade_failed(self, why: str) -> None:
-        logger.error(
-            "upgrade failed: %s; this program goes on", why, extra=facts("upgrade_failed", reason=why)
-        )
+        packed = [one.pack() for one in self._generations]
+        heritage = Heritage(generations=packed, count=self._count, workers=self._asked_workers)
+        self._upgrade.carry_out(self._holdings.pack(heritage), _SIGNALS)
 
     # Who asks
 

@@ -11,14 +11,16 @@ import argparse
 import contextlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from loadtest import machine, pool, provenance, results, tools
+from loadtest import machine, pool, provenance, ramp, results, tools
+from loadtest.compose import containers
 from loadtest.database import ROWS, SEED, dataset
 from loadtest.faults import FAULTS, run_faults
 from loadtest.interrupt import interruptible
@@ -40,10 +42,11 @@ PEER_WORKERS = 2  # as many as a replica of the stack has
 CONFIGURATION = ("proxy", "db", "examples", "loadtest/scenarios", "locks/stack.txt", "locks/load.txt")
 
 
-def main(argv: Sequence[str], subject: Subject) -> int:
+def main(argv: Sequence[str], opened: Callable[[], AbstractContextManager[Subject]]) -> int:
     """Run the benchmark.
 
-    `argv` are the words after `./kit bench`, `subject` the stack that runs. Returns 0 (all is valid and
+    `argv` are the words after `./kit bench`; `opened` has a stack run, when it is clear that something is to
+    be measured and that it is not the one of --compose. Returns 0 (all is valid and
     passed), 1 (a target is dead or wrong, a result has errors, or a fault was not stood), 2 (bad arguments)
     or 130 (interrupted; what was measured is reported).
     """
@@ -52,20 +55,26 @@ def main(argv: Sequence[str], subject: Subject) -> int:
     except SystemExit as stop:  # argparse has said why
         return int(stop.code or 0)
     try:
-        if not options.peers:
-            return run(options, chosen(subject.status, options.targets, options.target), subject)
-        if subject.environment is None:
-            raise TargetError("--peers needs the database of a stack of ./kit, and none is running")
-        with serving(options.peers, subject.environment, PEER_WORKERS) as others:
-            more = [f"{name}={facts['url']}" for name, facts in others.items()]
-            targets = chosen(subject.status, options.targets, [*options.target, *more], others)
-            return run(options, targets, replace(subject, status={**subject.status, **others}))
+        with interruptible(), containers() if options.compose else opened() as subject:
+            return measure(options, subject)
     except (TargetError, ResultError, ScenarioError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:  # before anything was measured
         print("bench: interrupted", file=sys.stderr)
         return 130
+
+
+def measure(options: argparse.Namespace, subject: Subject) -> int:
+    """Measure a stack that runs, and what --peers names. Raises TargetError."""
+    if not options.peers:
+        return run(options, chosen(subject.status, options.targets, options.target), subject)
+    if subject.environment is None:
+        raise TargetError("--peers needs the database of a stack of ./kit, and none is running")
+    with serving(options.peers, subject.environment, PEER_WORKERS) as others:
+        more = [f"{name}={facts['url']}" for name, facts in others.items()]
+        targets = chosen(subject.status, options.targets, [*options.target, *more], others)
+        return run(options, targets, replace(subject, status={**subject.status, **others}))
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -107,6 +116,10 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--sweep", action="store_true", help="and each scenario with less and more load, a few seconds each"
     )
+    parser.add_argument(
+        "--ramp", type=bounded(2, 512), default=0, metavar="USERS",
+        help=f"and what happens while so many users arrive, in {ramp.SECONDS} s, for locust's scenarios",
+    )  # fmt: skip
     parser.add_argument(
         "--faults", type=words, default=[], metavar="LIST",
         help=f"of {','.join(FAULTS)}: what happens to the stack afterwards, while it is loaded",
@@ -182,11 +195,10 @@ def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject
     if options.pool and subject.environment is None:
         raise TargetError("--pool needs the database of a stack of ./kit, and none is running")
     if options.faults and subject.disturb is None:
-        raise TargetError("faults happen to a stack of ./kit only, and none is running")
+        raise TargetError("faults happen to a stack of ./kit or of docker compose, and none is running")
     document = begin(options, scenarios, targets, subject)
     roles = processes(subject.status)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(interruptible())
         placement = stack.enter_context(placed(roles, subject.bind)) if options.pin else NOWHERE
         document["provenance"] |= {"pinned": options.pin, "placement": str(placement)}
         if subject.sql:
@@ -205,6 +217,7 @@ def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject
             measuring.rounds(document["runs"])
             if options.sweep:
                 measuring.sweeps(document["sweeps"])
+            measuring.ramps(document["ramps"])
             if options.pool:
                 pool.sweep(
                     subject.environment or {}, options.pool, document["pool"], rounds=options.rounds,
@@ -279,6 +292,7 @@ def begin(
         },
         "runs": [],
         "sweeps": [],
+        "ramps": [],
         "pool": [],
         "faults": [],
         "results": [],
@@ -297,6 +311,7 @@ def command(options: argparse.Namespace, scenarios: Sequence[Scenario], targets:
             *(["--pin"] if options.pin else []),
             *(["--compose"] if options.compose else []),
             *(["--sweep"] if options.sweep else []),
+            *(["--ramp", str(options.ramp)] if options.ramp else []),
             *(["--peers", ",".join(options.peers)] if options.peers else []),
             *(["--pool", ",".join(map(str, options.pool))] if options.pool else []),
             *(["--faults", ",".join(options.faults)] if options.faults else []),

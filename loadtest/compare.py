@@ -2,6 +2,9 @@
 
 A result is worse when the 95 % interval of the change leaves no room for "the same" and the change is larger
 than the tolerance. With one round there is no interval, so nothing is claimed.
+
+With --agree both are runs of the same thing, and the question is whether the lab can be trusted: the 95 %
+intervals of each result have to overlap.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ MATTERS = ("machine", "settings", "dataset")  # what makes runs hard to compare 
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one result; `verdict` is better, worse, same, unknown or gone."""
+    """What became of one result; `verdict` is better, worse, same, unknown or gone, or agrees or differs."""
 
     scenario: str
     target: str
@@ -51,6 +54,11 @@ def main(argv: Sequence[str]) -> int:
         "--tolerance", type=float, default=TOLERANCE * 100, metavar="PERCENT",
         help=f"a change up to this is none (default {TOLERANCE:.0%})",
     )  # fmt: skip
+    parser.add_argument(
+        "--agree",
+        action="store_true",
+        help="both are runs of the same: fail where intervals do not overlap",
+    )
     try:
         options = parser.parse_args(argv)
     except SystemExit as stop:  # argparse has said why
@@ -61,6 +69,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"compare: {error}", file=sys.stderr)
         return 1
     found = changes(before, after, options.tolerance / 100)
+    if options.agree:
+        found = [agreed(one, before, after) for one in found]
     print(table(found))
     reasons = [f"{one.scenario} {one.target}: {one.why}" for one in found if one.why]
     print("".join(f"{remark}\n" for remark in [*different(before, after), *reasons]), end="")
@@ -70,6 +80,8 @@ def main(argv: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 1
+    if options.agree:
+        return agreement(found)
     worse = [one for one in found if one.verdict in ("worse", "gone")]
     print(f"\n{len(worse)} of {len(found)} became worse" if worse else "\nNothing became worse")
     return 1 if worse else 0
@@ -108,6 +120,30 @@ def changed(
     ratio = stats.change(rounds(before, one), rounds(after, other))
     verdict = judged(ratio, tolerance, less_is_better=one["measure"] == "p99_ms")
     return Change(*name, values[0], values[1], ratio, verdict)
+
+
+def agreed(change: Change, before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
+    """Return what a change says about two runs of the same: their intervals overlap, or they do not."""
+    name = (change.scenario, change.target)
+    one, other = (
+        next(result for result in document["results"] if (result["scenario"], result["target"]) == name)
+        for document in (before, after)
+    )
+    if one["valid"] != other["valid"]:
+        which, problems = ("second", other["problems"]) if one["valid"] else ("first", one["problems"])
+        return replace(change, verdict="differs", why=f"not valid in the {which} run: {'; '.join(problems)}")
+    if change.ratio is None or change.ratio.low is None:
+        return replace(change, verdict="unknown", why=change.why and "not valid in either run")
+    overlap = Interval(**one["value"]).overlaps(Interval(**other["value"]))
+    return replace(change, verdict="agrees" if overlap else "differs")
+
+
+def agreement(found: Sequence[Change]) -> int:
+    """Say how many results of two runs agree; returns 0 if all do of which anything is known."""
+    known = [one for one in found if one.verdict != "unknown"]
+    agreeing = [one for one in known if one.verdict == "agrees"]
+    print(f"\n{len(agreeing)} of {len(known)} results agree: their 95 % intervals overlap")
+    return 0 if len(agreeing) == len(known) else 1
 
 
 def judged(ratio: Interval, tolerance: float, *, less_is_better: bool) -> str:

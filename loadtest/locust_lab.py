@@ -5,7 +5,8 @@ the package is installed in an HdrHistogram as well, which other programs can re
 second of all users together) each user has a schedule, and the time of a request is counted from when it was
 due: a target that stands still is charged for all that was due meanwhile. The results go to LAB_RESULTS.
 Counting begins when the last user has done its first task (or PATIENCE_S after all were started) and ends
-LAB_SECONDS later; failures count always.
+LAB_SECONDS later; failures count always. With LAB_RAMP it begins at once, while the users still arrive, and
+each second has its number of users and its own latencies.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Recorder:
         self.began = 0.0
         self.began_at = 0.0  # Unix time
         self.ended = 0.0
+        self.ramp: dict[int, tuple[int, dict[int, int]]] = {}  # second -> users, microseconds -> requests
         self.cpu_s = 0.0  # of this process while it counted
 
     def begin(self) -> None:
@@ -63,8 +65,12 @@ class Recorder:
         exception: object,
         context: dict[str, Any],
         start_time: float | None,
+        users: int = 0,
     ) -> None:
-        """Take one request: its time in ms, and since when it was due if it was scheduled."""
+        """Take one request: its time in ms, and since when it was due if it was scheduled.
+
+        With `users`, how many there are is noted, and how long requests take in this second.
+        """
         if exception:
             said = self.errors.setdefault(name, {})
             said[str(exception)[:200]] = said.get(str(exception)[:200], 0) + 1
@@ -78,9 +84,25 @@ class Recorder:
         if self.hdr is not None:
             self.hdr.record_value(time_us)
         self.counts[name] = self.counts.get(name, 0) + 1
-        second = self.seconds.setdefault(int(time.monotonic() - self.began), [0, 0])
+        now = int(time.monotonic() - self.began)
+        second = self.seconds.setdefault(now, [0, 0])
         second[0] += 1
         second[1] += bool(exception)
+        if users:
+            times = self.ramp.get(now, (0, {}))[1]
+            times[time_us] = times.get(time_us, 0) + 1
+            self.ramp[now] = users, times
+
+    def series(self) -> list[list[int]]:
+        """Return each second with its requests and failures; in a ramp also with its users, p50 and p99."""
+        entries = sorted(self.seconds.items())
+        if not self.ramp:
+            return [[second, *counts] for second, counts in entries]
+        found = []
+        for second, counts in entries:
+            users, times = self.ramp[second]
+            found.append([second, users, *counts, part(times, 0.5), part(times, 0.99)])
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """Return all that was counted."""
@@ -91,17 +113,27 @@ class Recorder:
             "cpu_s": self.cpu_s,
             "counts": self.counts,
             "errors": self.errors,
-            "series": [[second, *counts] for second, counts in sorted(self.seconds.items())],
+            "series": self.series(),
             "histogram": [[time_us, self.times[time_us]] for time_us in sorted(self.times)],
             "hdr": "" if self.hdr is None else self.hdr.encode().decode("ascii"),
         }
+
+
+def part(times: dict[int, int], share: float) -> int:
+    """Return the time that this share of all does not exceed."""
+    seen, wanted = 0, share * sum(times.values())
+    for time_us in sorted(times):
+        seen += times[time_us]
+        if seen >= wanted:
+            return time_us
+    return 0
 
 
 @events.init.add_listener
 def prepare(environment: Environment, **_: object) -> None:
     """Give the users their schedule, and wait for them."""
     recorder = Recorder()
-    rate = float(os.environ.get("LAB_RATE") or 0)
+    rate, ramp = float(os.environ.get("LAB_RATE") or 0), bool(os.environ.get("LAB_RAMP"))
     arrived: set[int] = set()
 
     @environment.events.request.add_listener
@@ -113,7 +145,8 @@ def prepare(environment: Environment, **_: object) -> None:
         start_time: float | None = None,
         **_: object,
     ) -> None:
-        recorder.record(name, response_time, exception, context or {}, start_time)
+        users = environment.runner.user_count if ramp and environment.runner else 0
+        recorder.record(name, response_time, exception, context or {}, start_time, users)
 
     def arrive(user: object) -> None:
         assert environment.runner
@@ -130,6 +163,11 @@ def prepare(environment: Environment, **_: object) -> None:
         recorder.end()
         assert environment.runner
         environment.runner.quit()
+
+    @environment.events.test_start.add_listener
+    def do_not_wait(**_: object) -> None:
+        if ramp:
+            measure()
 
     @environment.events.spawning_complete.add_listener
     def be_patient(**_: object) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from loadtest import machine, results, sweep, tools
+from loadtest import machine, ramp, results, sweep, tools
 from loadtest.database import Statistics
 from loadtest.placement import NOWHERE, Placement
 from loadtest.provenance import duration
@@ -51,6 +51,7 @@ class Measuring:
         if self.subject.renew:
             estimate_s += (options.rounds - 1) * RENEWAL_S
         swept = sweep.points(self.scenarios, self.targets) if options.sweep else []
+        estimate_s += len(self.ramp_steps()) * (ramp.SECONDS + OVERHEAD_S["locust"])
         estimate_s += sum(sweep.SECONDS + OVERHEAD_S[one.tool] for one, *_ in swept)
         print(
             f"  {len(steps)} measurements of {options.duration} s, about {duration(estimate_s)} in all",
@@ -149,6 +150,23 @@ class Measuring:
             place = f"[{number}/{len(points)}] sweep: {scenario.name} {target.name}, {by} {value}"
             print(f"  {place}: {said(one)}", flush=True)
 
+    def ramps(self, found: list[dict[str, Any]]) -> None:
+        """Append to `found` what happens while users arrive, for each scenario that has users."""
+        steps = self.ramp_steps()
+        for number, (scenario, target) in enumerate(steps, 1):
+            started = now()
+            sample = self.load(scenario, target, ramp.SECONDS, users=self.options.ramp)
+            one = ramp.ramp_of(scenario, target, started, self.options.ramp, sample)
+            found.append(one)
+            outcome = f"{sample.requests:,} requests" if one["valid"] else f"NOT VALID: {one['problems'][0]}"
+            print(f"  [{number}/{len(steps)}] ramp: {scenario.name} {target.name}: {outcome}", flush=True)
+
+    def ramp_steps(self) -> list[tuple[Scenario, Target]]:
+        """Return the ramps that there are."""
+        if not self.options.ramp:
+            return []
+        return [(one, target) for one in self.scenarios if one.tool == "locust" for target in self.targets]
+
     def rate(self, scenario: Scenario) -> int:
         """Return the rate that locust offers: what the options say, or the scenario, or the usual one."""
         return int(self.options.rate or scenario.rate or RATE)
@@ -170,8 +188,12 @@ class Measuring:
         *,
         connections: int | None = None,
         rate: int | None = None,
+        users: int = 0,
     ) -> tools.Sample:
-        """Have a tool make one scenario's load, with the options' connections and rate unless given."""
+        """Have a tool make one scenario's load, with the options' connections and rate unless given.
+
+        With `users`, so many arrive meanwhile, and no rate is kept.
+        """
         url = target.url + filled(scenario.path, self.record)
         if scenario.tool == "wrk":
             with machine.pinned(self.placement.load):
@@ -182,13 +204,13 @@ class Measuring:
                     script=scenario.script or tools.WRK_SCRIPT,
                     words=[str(fact) for fact in scenario.body_facts.values()],
                 )
-        rate = rate or self.rate(scenario)
         return tools.run_locust(
             scenario.files,
             url,
             duration_s=seconds,
-            users=self.options.users,
-            rate=rate,
+            users=users or self.options.users,
+            rate=None if users else rate or self.rate(scenario),
+            arrive_s=seconds if users else 0,
             prefixed=scenario.prefixed,
             spawner=self.spawner,
             cores=self.placement.load,

@@ -136,10 +136,14 @@ def run_locust(
     users: int,
     rate: float | None = None,
     prefixed: bool = False,
+    arrive_s: int = 0,
     spawner: Spawner | None = None,
     cores: Sequence[int] = (),
 ) -> Sample:
     """Run locust files without their page: `users` simulated clients, all started at once.
+
+    With `arrive_s` they arrive one after the other within so many seconds, which count already; `series` of
+    the sample has then also the number of users, p50 and p99 of each second.
 
     With `rate` they make so many requests a second together, whose times count from when each was due;
     without, each waits for its answer. If `prefixed`, each file's users get `host`/FOLDER, with its folder's
@@ -149,16 +153,17 @@ def run_locust(
         with Spawner() as own:
             return run_locust(
                 files, host, duration_s=duration_s, users=users, rate=rate, prefixed=prefixed,
-                spawner=own, cores=cores,
+                arrive_s=arrive_s, spawner=own, cores=cores,
             )  # fmt: skip
     options = {
-        "-f": ",".join(map(str, (*files, LAB))), "--host": host, "--users": users, "--spawn-rate": users,
+        "-f": ",".join(map(str, (*files, LAB))), "--host": host, "--users": users,
+        "--spawn-rate": users / arrive_s if arrive_s else users,
         "--run-time": f"{duration_s + START_S}s", "--stop-timeout": "5s",
         "--loglevel": "ERROR", "--exit-code-on-error": 0,
     }  # fmt: skip
     words = ["--headless", "--only-summary", *(str(word) for option in options.items() for word in option)]
     settings = {"LAB_SECONDS": str(duration_s), "LAB_RATE": f"{rate or ''}"}
-    settings["LAB_PREFIXED"] = "1" if prefixed else ""
+    settings |= {"LAB_PREFIXED": "1" if prefixed else "", "LAB_RAMP": "1" if arrive_s else ""}
     shown = {**settings, "LAB_RESULTS": "results.json"}
     command = shlex.join([*(f"{name}={value}" for name, value in shown.items()), "locust", *words])
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from loadtest.subject import Subject
 from loadtest.targets import TargetError
@@ -20,21 +21,21 @@ __all__ = ["bench", "compare", "faults", "peers", "report"]
 
 def bench(state: State, argv: Sequence[str]) -> int:
     """Run loadtest.bench; returns its exit code. Raises KitError."""
-    main = importlib.import_module("loadtest.bench").main
-    if any(word in ("-h", "--help") for word in argv):
-        return int(main(argv, Subject()))
+    return int(importlib.import_module("loadtest.bench").main(argv, lambda: running(state)))
 
-    def measured() -> int:
-        return int(main(argv, subject_of(state)))
 
+@contextlib.contextmanager
+def running(state: State) -> Iterator[Subject]:
+    """Yield the stack, which is started for the time of the block if it is not up. Raises KitError."""
     run = state.load()
     if run and any(record.process.alive() for record in run.records):
-        return measured()
+        yield subject_of(state)
+        return
     print("The stack is not up; starting it for the benchmark", flush=True)
-    if code := up(state, ROLES, False, {}, detach=True):
-        return code
+    if up(state, ROLES, False, {}, detach=True):
+        raise KeyboardInterrupt
     try:
-        return measured()
+        yield subject_of(state)
     finally:
         down(state, delete_data=False)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import secrets
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -153,11 +155,22 @@ def test_the_load_tools_work(compose: Compose) -> None:
     told = compose("--profile", "load", "run", "--rm", "wrk", "-t1", "-c4", "-d1s", "http://nginx:8082/")
     assert "Requests/sec" in told
     assert "Non-2xx" not in told
-    compose("--profile", "load", "up", "--wait", "locust", "locust-worker")
-    page = request(f"http://127.0.0.1:{compose.ports['locust']}/")
+    compose("--profile", "load", "up", "--wait", "--scale", "locust-worker=3", "locust", "locust-worker")
+    master = f"http://127.0.0.1:{compose.ports['locust']}"
+    page = request(f"{master}/")
     assert (page.status, b"Locust" in page.body) == (200, True)
-    stats = f"http://127.0.0.1:{compose.ports['locust']}/stats/requests"
-    eventually(lambda: len(request(stats).data["workers"]) == 2, "two workers have reported")
+    eventually(lambda: len(request(f"{master}/stats/requests").data["workers"]) == 3, "three workers report")
+    # What its page sends when somebody presses Start.
+    form = b"user_count=6&spawn_rate=6&host=http://nginx:8082/simple"
+    with urllib.request.urlopen(f"{master}/swarm", form, timeout=15) as answer:
+        assert json.load(answer)["success"] is True
+
+    def requests() -> int:
+        stats = request(f"{master}/stats/requests").data
+        assert stats["fail_ratio"] == 0, stats["errors"]
+        return int(stats["stats"][-1]["num_requests"])
+
+    eventually(lambda: requests() > 50, "the workers' requests are counted")
     compose("--profile", "load", "rm", "--force", "--stop", "locust", "locust-worker", "wrk")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,19 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def subject(stack: FakeStack, *names: str) -> Subject:
+Opened = Callable[[], AbstractContextManager[Subject]]
+
+
+def running(stack: FakeStack, *names: str, **more: Any) -> Opened:
+    """The fake stack under these names, as one that runs."""
     urls = [stack.url.replace("127.0.0.1", host) for host in HOSTS]
-    return Subject({name: {"url": url} for name, url in zip(names, urls, strict=False)})
+    status = {name: {"url": url} for name, url in zip(names, urls, strict=False)}
+    return lambda: nullcontext(Subject(status, **more))
+
+
+def nothing() -> AbstractContextManager[Subject]:
+    """No stack."""
+    return nullcontext(Subject())
 
 
 HOSTS = ("127.0.0.1", "localhost")  # two names for one server, to tell the targets apart
@@ -63,7 +74,7 @@ def test_targets_take_turns_and_each_round_another_begins(
     stack: FakeStack, runs: list[str], tmp_path: Path
 ) -> None:
     argv = ["--rounds", "2", "--scenarios", "plaintext,crud", "--output", str(tmp_path)]
-    assert bench.main(argv, subject(stack, "app", "caddy")) == 0
+    assert bench.main(argv, running(stack, "app", "caddy")) == 0
     direct, caddy = stack.url, stack.url.replace("127.0.0.1", "localhost")
     assert runs == [
         f"{direct}/", f"{caddy}/",  # warm-up
@@ -75,7 +86,7 @@ def test_targets_take_turns_and_each_round_another_begins(
 def test_the_table_is_printed_and_the_report_written(
     stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench.main(["--quick", "--output", str(tmp_path)], subject(stack, "app", "caddy")) == 0
+    assert bench.main(["--quick", "--output", str(tmp_path)], running(stack, "app", "caddy")) == 0
     output = capsys.readouterr().out
     assert "right answers from caddy" in output
     assert f"{len(SCENARIOS) * 2} measurements of 2 s, about " in output
@@ -92,7 +103,7 @@ def test_the_table_is_printed_and_the_report_written(
 
 def test_a_sweep_measures_less_and_more_load(stack: FakeStack, runs: list[str], tmp_path: Path) -> None:
     argv = ["--quick", "--sweep", "--scenarios", "plaintext,crud", "--output", str(tmp_path)]
-    assert bench.main(argv, subject(stack, "app")) == 0
+    assert bench.main(argv, running(stack, "app")) == 0
     points = [(one["scenario"], one["by"], one["at"]) for one in document_in(tmp_path)["sweeps"]]
     assert points == [
         *(("crud", "rate", value) for value in (50, 100, 200, 400)),
@@ -102,10 +113,19 @@ def test_a_sweep_measures_less_and_more_load(stack: FakeStack, runs: list[str], 
     assert {"crud-rate", "plaintext-connections", "plaintext-value"} <= names
 
 
+def test_a_ramp_is_of_users(stack: FakeStack, runs: list[str], tmp_path: Path) -> None:
+    argv = ["--quick", "--ramp", "40", "--scenarios", "plaintext,crud", "--output", str(tmp_path)]
+    assert bench.main(argv, running(stack, "app", "caddy")) == 0
+    document = document_in(tmp_path)
+    ramps = [(one["scenario"], one["target"], one["users"]) for one in document["ramps"]]
+    assert ramps == [("crud", "direct", 40), ("crud", "caddy", 40)]  # wrk has connections, not users
+    assert " --ramp 40 " in document["command"]
+
+
 def test_a_report_is_made_again_without_measuring(
     stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bench.main(["--quick", "--scenarios", "read", "--output", str(tmp_path)], subject(stack, "app"))
+    bench.main(["--quick", "--scenarios", "read", "--output", str(tmp_path)], running(stack, "app"))
     [written] = tmp_path.glob("bench-*/report.md")
     before = written.read_text()
     written.unlink()
@@ -131,7 +151,7 @@ def test_a_run_with_errors_has_no_number_and_fails(
 ) -> None:  # fmt: skip
     wrong = Sample(9999, 50, [[1, 50]], {"status": 7}, seconds=1)
     monkeypatch.setattr(tools, "run_wrk", lambda url, **options: wrong)
-    assert bench.main(["--quick", "--tool", "wrk", "--output", str(tmp_path)], subject(stack, "app")) == 1
+    assert bench.main(["--quick", "--tool", "wrk", "--output", str(tmp_path)], running(stack, "app")) == 1
     output = capsys.readouterr().out
     assert "9,999" not in output
     assert "plaintext direct: errors: status 7" in output
@@ -144,7 +164,7 @@ def test_a_load_generator_at_its_limit_makes_a_run_invalid(
     busy = Sample(1000.0, 1000, [[1000, 1000]], seconds=1.0, client_cpu=0.97)
     monkeypatch.setattr(tools, "run_wrk", lambda url, **options: busy)
     argv = ["--quick", "--scenarios", "plaintext", "--output", str(tmp_path)]
-    assert bench.main(argv, subject(stack, "app")) == 1
+    assert bench.main(argv, running(stack, "app")) == 1
     assert "the load generator used 97% of a core, more than 90%" in capsys.readouterr().out
 
 
@@ -152,7 +172,7 @@ def test_a_rate_that_was_not_reached_makes_a_run_invalid(
     stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["--quick", "--scenarios", "crud", "--rate", "2000", "--output", str(tmp_path)]
-    assert bench.main(argv, subject(stack, "app")) == 1
+    assert bench.main(argv, running(stack, "app")) == 1
     assert "only 1000 of 2000 requests a second were made" in capsys.readouterr().out
 
 
@@ -160,13 +180,13 @@ def test_wrong_answers_stop_the_run_before_it_starts(
     stack: FakeStack, runs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack.stale = True
-    assert bench.main([], subject(stack, "app")) == 1
+    assert bench.main([], running(stack, "app")) == 1
     assert "numbers for wrong answers would mean nothing" in capsys.readouterr().err
     assert runs == []
 
 
 def test_nothing_to_measure_says_how_to_start(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main([], Subject()) == 1
+    assert bench.main([], nothing) == 1
     assert "./kit up --detach" in capsys.readouterr().err
 
 
@@ -175,7 +195,7 @@ def test_a_missing_tool_is_named_and_the_other_one_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(tools, "missing", lambda tool: "not here" if tool == "wrk" else None)
-    assert bench.main(["--quick", "--output", str(tmp_path)], subject(stack, "app")) == 0
+    assert bench.main(["--quick", "--output", str(tmp_path)], running(stack, "app")) == 0
     assert runs == [stack.url + one.path for one in SCENARIOS if one.tool == "locust"]
     assert "without wrk: not here" in capsys.readouterr().err
 
@@ -184,7 +204,7 @@ def test_without_any_tool_there_is_nothing_to_run(
     stack: FakeStack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tools, "missing", lambda tool: "not here")
-    assert bench.main([], subject(stack, "app")) == 1
+    assert bench.main([], running(stack, "app")) == 1
     assert "no load tool is installed" in capsys.readouterr().err
 
 
@@ -197,7 +217,7 @@ def test_an_interrupted_run_reports_what_it_has(
 
     monkeypatch.setattr(tools, "run_locust", interrupted)
     argv = ["--quick", "--scenarios", "plaintext,crud", "--output", str(tmp_path)]
-    assert bench.main(argv, subject(stack, "app")) == 130
+    assert bench.main(argv, running(stack, "app")) == 130
     output = capsys.readouterr().out
     assert "Interrupted; this is what was measured" in output
     assert "not run" in output
@@ -212,7 +232,7 @@ def test_a_report_that_cannot_be_written_fails_after_the_table(
 ) -> None:
     occupied = tmp_path / "file"
     occupied.touch()
-    assert bench.main(["--quick", "--output", str(occupied)], subject(stack, "app")) == 1
+    assert bench.main(["--quick", "--output", str(occupied)], running(stack, "app")) == 1
     said = capsys.readouterr()
     assert "1,000" in said.out
     assert "choose a folder with --output" in said.err
@@ -229,10 +249,10 @@ def test_a_report_that_cannot_be_written_fails_after_the_table(
     ],
 )
 def test_bad_arguments_are_named(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(argv, Subject()) == 2
+    assert bench.main(argv, nothing) == 2
     assert message in capsys.readouterr().err
 
 
 def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["--help"], Subject()) == 0
+    assert bench.main(["--help"], nothing) == 0
     assert "--quick" in capsys.readouterr().out

@@ -86,3 +86,29 @@ def test_bad_arguments_and_files_are_named(tmp_path: Path, capsys: pytest.Captur
     assert compare.main([]) == 2
     assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 1
     assert "compare: cannot read" in capsys.readouterr().err
+
+
+def test_two_runs_of_the_same_agree_where_their_intervals_overlap(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = document(*BEFORE, *three("nginx", 100, 101, 99))
+    assert compared(tmp_path, one, document(*three("direct", 203, 199, 201), *three("nginx", 99, 98, 101)),
+                    "--agree") == 0  # fmt: skip
+    assert "2 of 2 results agree" in capsys.readouterr().out
+    faster = document(*three("direct", 300, 301, 299), *three("nginx", 99, 98, 101))
+    assert compared(tmp_path, one, faster, "--agree") == 1
+    output = capsys.readouterr().out
+    assert [line.split()[-1] for line in output.splitlines()[1:3]] == ["differs", "agrees"]
+    assert "1 of 2 results agree" in output
+
+
+def test_what_is_valid_in_one_run_only_does_not_agree(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = document(*three("direct", 200, 202), run("direct", 3, 200, errors={"status": 1}))
+    for pair, which in (((document(*BEFORE), broken), "second"), ((broken, document(*BEFORE)), "first")):
+        assert compared(tmp_path, *pair, "--agree") == 1
+        assert f"not valid in the {which} run: errors: status 1" in capsys.readouterr().out
+    single = document(run("direct", 1, 200))
+    assert compared(tmp_path, single, single, "--agree") == 1
+    assert "nothing can be said" in capsys.readouterr().err

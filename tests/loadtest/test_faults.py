@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,10 @@ from loadtest.measuring import Measuring
 from loadtest.report import tables
 from loadtest.report.markdown import as_markdown
 from loadtest.report.page import as_html
-from loadtest.subject import Subject
 from loadtest.targets import Target
 from loadtest.tools import Sample
 from tests.loadtest.fake import FakeStack
-from tests.loadtest.test_bench import document_in, runs, subject
+from tests.loadtest.test_bench import document_in, nothing, running, runs
 from tests.loadtest.test_results import document, three
 
 __all__ = ["runs"]  # a fixture
@@ -125,7 +123,7 @@ def test_a_fault_that_was_not_stood_is_a_failure(
     stack: FakeStack, sample: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["--quick", "--scenarios", "plaintext", "--faults", "kill", "--output", str(tmp_path)]
-    broken = replace(subject(stack, "app", "nginx"), disturb=lambda fault, role: "killed")
+    broken = running(stack, "app", "nginx", disturb=lambda fault, role: "killed")
     assert bench.main(argv, broken) == 0
     assert "fault kill, nginx: passed; failed requests: none" in capsys.readouterr().out
     assert document_in(tmp_path)["command"].count("--faults kill") == 1
@@ -134,7 +132,7 @@ def test_a_fault_that_was_not_stood_is_a_failure(
 
 
 def test_faults_need_a_stack_of_the_kit(stack: FakeStack, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["--quick", "--faults", "kill"], subject(stack, "app")) == 1
-    assert "faults happen to a stack of ./kit only" in capsys.readouterr().err
-    assert bench.main(["--faults", "fire"], Subject()) == 2
+    assert bench.main(["--quick", "--faults", "kill"], running(stack, "app")) == 1
+    assert "faults happen to a stack of ./kit or" in capsys.readouterr().err
+    assert bench.main(["--faults", "fire"], nothing) == 2
     assert "no fault fire; there are: reload, roll, kill, database" in capsys.readouterr().err

@@ -7,11 +7,11 @@ import pytest
 from loadtest import bench, others
 from loadtest.peers.catalogue import Peer
 from loadtest.scenario import load_all
-from loadtest.subject import Subject
 from loadtest.targets import Target, TargetError, probe_record
 from stack.application import application
 from stack.state import State
 from tests.kit import Kit
+from tests.loadtest.test_bench import nothing
 
 
 @pytest.mark.timeout(180)
@@ -48,5 +48,5 @@ def test_a_server_that_there_is_not_is_named() -> None:
 
 
 def test_other_servers_need_the_stacks_database(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["--quick", "--peers", "uvicorn"], Subject()) == 1
+    assert bench.main(["--quick", "--peers", "uvicorn"], nothing) == 1
     assert "--peers needs the database of a stack of ./kit" in capsys.readouterr().err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from loadtest import bench, pool
 from loadtest.targets import TargetError
 from tests.loadtest.fake import FakeStack
-from tests.loadtest.test_bench import document_in, runs, subject
+from tests.loadtest.test_bench import document_in, running, runs
 
 __all__ = ["runs"]  # a fixture
 
@@ -41,7 +40,7 @@ def test_it_is_a_part_of_a_run(
 
     monkeypatch.setattr(pool, "sweep", sweep)
     argv = ["--quick", "--scenarios", "plaintext", "--pool", "1,2,4", "--output", str(tmp_path)]
-    assert bench.main(argv, replace(subject(stack, "app"), environment={"DATABASE_URL": "x"})) == 0
+    assert bench.main(argv, running(stack, "app", environment={"DATABASE_URL": "x"})) == 0
     assert measured == [("x", (1, 2, 4))]
     assert " --pool 1,2,4 " in document_in(tmp_path)["command"]
 
@@ -58,7 +57,7 @@ def test_an_application_that_does_not_start_is_shown(monkeypatch: pytest.MonkeyP
 def test_without_a_database_or_a_size_it_is_refused(
     stack: FakeStack, runs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench.main(["--quick", "--pool", "2"], subject(stack, "app")) == 1
+    assert bench.main(["--quick", "--pool", "2"], running(stack, "app")) == 1
     assert "--pool needs the database of a stack of ./kit" in capsys.readouterr().err
-    assert bench.main(["--pool", "0"], subject(stack, "app")) == 2
+    assert bench.main(["--pool", "0"], running(stack, "app")) == 2
     assert "--pool" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,3 +81,15 @@ def test_what_cannot_be_loaded_is_an_error(quick: Spawner) -> None:
     spawner.PROGRAM.write_text("import nothing_of_that_name")
     with pytest.raises(SpawnerError, match="could not be loaded"):
         quick.run([], {"SECONDS": "0"}, timeout_s=30)
+
+
+def test_timers_of_a_run_begin_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "load.py"
+    file.write_text("import gevent, time\nprint('late', time.time() - gevent.get_hub().loop.now())\n")
+    with Spawner() as one:
+        one.run(["-f", str(file)], {}, timeout_s=60)  # it has loaded locust now
+        began = time.monotonic()
+        eventually(lambda: time.monotonic() > began + 1, "some time has gone by")
+        _, said = one.run(["-f", str(file)], {}, timeout_s=60)
+    (late,) = (float(line.split()[1]) for line in said.splitlines() if line.startswith("late"))
+    assert late < 0.9

@@ -173,6 +173,16 @@ def test_locust_keeps_a_rate_and_counts_from_when_a_request_was_due(
     assert slow.p99_ms > 400, slow.p99_ms  # a request took 200 ms, and waited for those before it
 
 
+def test_users_arrive_one_after_the_other(stack: FakeStack, run_locust: Locust) -> None:
+    sample = run_locust([EXAMPLE], stack.url + "/simple", duration_s=2, users=4, arrive_s=2)
+    assert sample.valid, sample
+    users = [entry[1] for entry in sample.series]
+    assert users == sorted(users)
+    assert users[0] < users[-1]
+    assert all(0 < entry[4] <= entry[5] for entry in sample.series)
+    assert sum(entry[2] for entry in sample.series) == sample.requests
+
+
 def test_output_without_json_is_none() -> None:
     assert last_json("Running...\n") is None
     assert last_json('text\n{"a": 1}\n') == {"a": 1}

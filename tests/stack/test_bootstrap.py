@@ -68,7 +68,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def venv(template: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An environment with nothing installed. Where it is made anew, that takes no longer than copying files."""
+    """An environment with nothing installed. Where it is made anew, that means copying files, not seconds."""
     place, copy = template
     really: Callable[..., Any] = subprocess.run
 

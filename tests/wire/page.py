@@ -35,6 +35,28 @@ outside 200 to 599, no response at all. After the head the connection is cut, so
 something is missing: a stream that fails, or is longer or shorter than its Content-Length. There is never a
 second response to a request ([tests/wire/test_responses.py](../tests/wire/test_responses.py)).
 
+## HTTP/2
+
+A header section becomes a head of HTTP/1.1, with `:authority` as Host, and passes the same gate, with the
+same statuses. What is malformed as RFC 9113, 8 means it gets 400 and has its stream reset with
+PROTOCOL_ERROR: names that are not in lower case, white space around a value, pseudo-header fields that are
+unknown, missing, twice or late, fields about the connection (`Connection`, `Transfer-Encoding`, `Upgrade`,
+`TE` but for `trailers`, ...), a Host that is not the `:authority`, a body that is announced and not there.
+Other streams go on. A stream whose client has no room for the response, or makes less than 16 KiB in
+`write_timeout_s`, is reset with CANCEL.
+
+The connection ends, and a GOAWAY says why, for what the protocol forbids: frames out of place, too long, or
+of a wrong stream, a body that is not as long as its Content-Length (PROTOCOL_ERROR, FRAME_SIZE_ERROR,
+FLOW_CONTROL_ERROR, STREAM_CLOSED). It ends with ENHANCE_YOUR_CALM, and a warning in the log, for
+
+- a header section of more than twice what `max_head_bytes` and `max_headers` allow, compressed or not, or
+  in more than 32 frames;
+- more than 200 requests that come to nothing: reset by the client, malformed, or more at a time than
+  `max_http2_streams`. Time gives 20 of them a second back, and each request that is answered one;
+- more than 1000 frames that bring nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, unknown ones, DATA
+  without data or for a stream that is over. Time gives 500 a second back, and each frame of a body that is
+  sent four.
+
 ## WebSocket
 
 The cases of the Autobahn test suite's fuzzing client (sections 1 to 7, 9, 10, 12 and 13) run against an echo

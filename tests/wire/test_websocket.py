@@ -201,7 +201,7 @@ def test_many_compression_bombs_do_not_add_up(running: Serving, stage: Stage) ->
         )
         sender.start()
         until(lambda: not connection(running).reading)
-        channel = connection(running).websocket
+        channel = connection(running).upgraded
         assert isinstance(channel, WebSocketShell)
         assert channel._queue_bytes <= 12 << 20
         go_on(running, stage)

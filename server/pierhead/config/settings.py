@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import importlib.util
 from functools import partial
 from typing import Any, cast
 
-__all__ = ["MOST_LISTENERS", "MOST_WORKERS", "Kind", "Knob", "Settings", "knobs", "limits"]
+from pierhead.errors import ConfigError
+
+__all__ = [
+    "HTTP2_MISSING",
+    "MOST_LISTENERS",
+    "MOST_WORKERS",
+    "Kind",
+    "Knob",
+    "Settings",
+    "knobs",
+    "limits",
+    "speaks_http2",
+]
+
+HTTP2_MISSING = "the library h2 is not installed: pip install 'pierhead[http2]', or set http2 to auto"
 
 MOST_WORKERS = 250
 """In one server: with those that leave meanwhile, they fit on the board."""
@@ -105,6 +120,13 @@ class Settings:
         "fastcgi://..., scgi://..., fd://3, stdio:; each may have limits of its own, ?max_body_bytes=1MiB",
     )
     backlog: int = knob(2048, Kind.COUNT, "connections the kernel holds until they are accepted", minimum=1)
+
+    http2: str = knob(
+        "auto",
+        Kind.TEXT,
+        "whether HTTP/2 is spoken on http:// and https://; auto: where pierhead[http2] is installed",
+        choices=("auto", "on", "off"),
+    )
 
     tls_certificate: tuple[str, ...] = knob(
         (),
@@ -261,6 +283,12 @@ class Settings:
     max_line_bytes: int = limit(8 << 10, Kind.SIZE, "of a request line, else 414", minimum=64)
     max_head_bytes: int = limit(32 << 10, Kind.SIZE, "of a request head, else 431", minimum=128)
     max_headers: int = limit(100, Kind.COUNT, "of a request, else 431", minimum=1)
+    max_http2_streams: int = limit(
+        100,
+        Kind.COUNT,
+        "requests at a time on a connection by HTTP/2; more are refused, to be repeated",
+        minimum=1,
+    )
     max_body_bytes: int = limit(128 << 20, Kind.SIZE, "of a request body, else 413")
     max_buffered_body_bytes: int = limit(
         8 << 20, Kind.SIZE, "of a body that a handler asks for as a whole, else 413"
@@ -316,6 +344,17 @@ class Settings:
         choices=("debug", "info", "warning", "error", "critical"),
     )
     log_format: str = knob("text", Kind.TEXT, "how the server's log is written", choices=("text", "json"))
+
+
+def speaks_http2(settings: Settings) -> bool:
+    """Tell whether HTTP/2 is spoken: where it may be, and its library is installed; which is not loaded yet.
+
+    Raises ConfigError where it has to be and cannot.
+    """
+    installed = importlib.util.find_spec("h2") is not None
+    if settings.http2 == "on" and not installed:
+        raise ConfigError(f"http2 = 'on': {HTTP2_MISSING}")
+    return installed and settings.http2 != "off"
 
 
 def knobs(of: type[Any] = Settings) -> dict[str, Knob]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from pierhead.config.apps import parse_apps, read_toml
 from pierhead.config.listen import ListenURL, listen_url_of_table
 from pierhead.config.networks import parse_networks
-from pierhead.config.settings import MOST_LISTENERS, MOST_WORKERS, Settings, knobs
+from pierhead.config.settings import HTTP2_MISSING, MOST_LISTENERS, MOST_WORKERS, Settings, knobs
 from pierhead.config.values import parse_value
 from pierhead.errors import ConfigError
 
@@ -154,6 +155,8 @@ def _check(name: str, value: Any) -> None:
     elif name == "metrics_listen" and value:
         if ListenURL.parse(value).protocol != "http":
             raise ValueError("metrics are served by HTTP: use http://host:port or http://unix:/path")
+    elif name == "http2" and value == "on" and importlib.util.find_spec("h2") is None:
+        raise ValueError(HTTP2_MISSING)
     elif name == "workers" and value > MOST_WORKERS:
         raise ValueError(f"a server has at most {MOST_WORKERS} workers; for more of them start more servers")
     elif name == "trusted_proxies":

@@ -26,6 +26,7 @@ _NOT_PASSED = {
     "HTTP_UPGRADE",
     "HTTP_EXPECT",
 }
+_PROTOCOLS = {"1.1": "HTTP/1.1", "1.0": "HTTP/1.0", "2": "HTTP/2.0"}  # with two numbers (RFC 3875, 4.1.16)
 _known: dict[bytes, str] = {}  # field name -> variable, "" for one that is not passed
 
 
@@ -62,7 +63,7 @@ def meta_variables(request: Request, content_length: int | None) -> dict[str, st
         "REQUEST_URI": f"{uri}?{query}" if query else uri,
         "SERVER_NAME": _name(host) or (server.host if server is not None and server.port else "localhost"),
         "SERVER_PORT": str((server and server.port) or (443 if request.scheme == "https" else 80)),
-        "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
+        "SERVER_PROTOCOL": _PROTOCOLS.get(request.http_version) or f"HTTP/{request.http_version}",
         "SERVER_SOFTWARE": _SOFTWARE,
         "REMOTE_ADDR": "",
     }

@@ -138,8 +138,8 @@ class Talk:
         await self._accepted.close(code, reason)
 
     def _go_away(self) -> None:
-        if self._code and self._connection is not None and self._connection.websocket is not None:
-            self._connection.websocket.go_away(self._code)
+        if self._code and self._connection is not None and self._connection.upgraded is not None:
+            self._connection.upgraded.go_away(self._code)
 
     @property
     def _accepted(self) -> WebSocketChannel:

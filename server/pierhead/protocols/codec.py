@@ -6,10 +6,41 @@ from typing import Protocol
 
 from pierhead.protocols.http1.events import Event, RawFields
 
-__all__ = ["Codec"]
+__all__ = ["Codec", "ResponseCodec"]
 
 
-class Codec(Protocol):
+class ResponseCodec(Protocol):
+    """Renders one response to a request."""
+
+    def go_on(self) -> bytes:
+        """Render what asks the client for the body it waits with; b"" where there is no such thing."""
+        ...
+
+    def hint(self, fields: RawFields) -> bytes:
+        """Render early hints; b"" where there is no such thing."""
+        ...
+
+    def respond(self, status: int, fields: RawFields, body: bytes, stamp: bytes = b"") -> bytes:
+        """Render a whole response; raises ResponseError for one that cannot be sent."""
+        ...
+
+    def start_response(self, status: int, fields: RawFields, stamp: bytes = b"") -> bytes:
+        """Render the head of a response whose body comes piece by piece; raises ResponseError."""
+        ...
+
+    def data(self, data: bytes) -> bytes:
+        """Render a piece of the body; raises ResponseError when it is more than was announced."""
+        ...
+
+    def end(self, trailers: RawFields | None = None) -> bytes:
+        """Render the end of the body, and trailer fields where there is a place for them.
+
+        Raises ResponseError when the body is less than was announced.
+        """
+        ...
+
+
+class Codec(ResponseCodec, Protocol):
     """Bytes in, events out; responses in, bytes out. See `pierhead.protocols.http1.codec.Http1Codec`."""
 
     @property
@@ -50,31 +81,4 @@ class Codec(Protocol):
 
     def close_after_response(self) -> None:
         """Have the connection end with this response."""
-        ...
-
-    def go_on(self) -> bytes:
-        """Render what asks the client for the body it waits with; b"" where there is no such thing."""
-        ...
-
-    def hint(self, fields: RawFields) -> bytes:
-        """Render early hints; b"" where there is no such thing."""
-        ...
-
-    def respond(self, status: int, fields: RawFields, body: bytes, stamp: bytes = b"") -> bytes:
-        """Render a whole response; raises ResponseError for one that cannot be sent."""
-        ...
-
-    def start_response(self, status: int, fields: RawFields, stamp: bytes = b"") -> bytes:
-        """Render the head of a response whose body comes piece by piece; raises ResponseError."""
-        ...
-
-    def data(self, data: bytes) -> bytes:
-        """Render a piece of the body; raises ResponseError when it is more than was announced."""
-        ...
-
-    def end(self, trailers: RawFields | None = None) -> bytes:
-        """Render the end of the body, and trailer fields where there is a place for them.
-
-        Raises ResponseError when the body is less than was announced.
-        """
         ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol, cast
 
 from pierhead.errors import ClientDisconnected, HTTPError
@@ -17,7 +17,7 @@ from pierhead.messages.headers import Headers
 from pierhead.messages.request import Address
 from pierhead.messages.response import Response
 from pierhead.protocols.codec import Codec
-from pierhead.protocols.http1 import Data, End, Event, Framing, Http1Codec, Refused, RequestHead
+from pierhead.protocols.http1 import Data, End, Event, Framing, Http1Codec, Http2Preface, Refused, RequestHead
 from pierhead.transports.body import IncomingBody
 from pierhead.transports.exchange import Exchange
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pierhead.messages.request import Request
     from pierhead.messages.tls import TLSInfo
     from pierhead.transports.server import Server
-    from pierhead.transports.websocket import WebSocketExchange, WebSocketShell
+    from pierhead.transports.websocket import WebSocketExchange
 
-__all__ = ["HttpConnection", "peer_address"]
+__all__ = ["HttpConnection", "Upgraded", "peer_address"]
 
 _NOWHERE = Address("", None)
 _NO_EVENTS: list[Event] = []
@@ -60,7 +60,12 @@ _NO_BODY = Framing.NONE
 
 
 class Upgraded(Protocol):
-    """What takes the place of HTTP on a connection; see `pierhead.transports.websocket.WebSocketShell`."""
+    """What takes the place of HTTP/1 on a connection: a WebSocket, also in another process, or HTTP/2."""
+
+    @property
+    def requests(self) -> Iterable[Request]:
+        """The requests that are being answered, but for the one that it was upgraded with."""
+        ...
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
@@ -78,7 +83,7 @@ class Upgraded(Protocol):
         """Act on deadlines."""
 
     def go_away(self, code: int) -> None:
-        """Close, with this code: the server leaves."""
+        """End soon: the server leaves. A WebSocket is closed with this code."""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -88,8 +93,8 @@ class HttpConnection(asyncio.Protocol):
     __slots__ = (
         "_body", "_deadline", "_dispatching", "_eof", "_events", "_exchange", "_held", "_held_bytes", "_left",
         "_left_deadline", "_linger_bytes", "_phase", "_writable", "_write_deadline", "client",
-        "codec", "congested", "local", "lost", "reading", "scheme", "server", "transport", "trusted",
-        "websocket", "write",
+        "codec", "congested", "local", "lost", "reading", "scheme", "server", "transport",
+        "trusted", "upgraded", "write",
     )
     # fmt: on
 
@@ -104,7 +109,7 @@ class HttpConnection(asyncio.Protocol):
         """Sends bytes after those sent before."""
         self._held: list[bytes] = _NOTHING_HELD
         self._held_bytes = 0
-        self.websocket: Upgraded | None = None
+        self.upgraded: Upgraded | None = None
         self.lost = False
         self.congested = False
         """Whether `drain` would wait."""
@@ -144,8 +149,8 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the codec; a WebSocket gets its bytes itself."""
-        if self.websocket is not None:
-            self.websocket.data_received(data)
+        if self.upgraded is not None:
+            self.upgraded.data_received(data)
         elif self._phase is _LINGER:
             self._linger_bytes += len(data)
             if self._linger_bytes > _LINGER_BYTES:
@@ -172,8 +177,8 @@ class HttpConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Keep the connection open for writing while a response is owed (RFC 9112, 9.6)."""
         self._eof = True
-        if self.websocket is not None:
-            self.websocket.eof_received()
+        if self.upgraded is not None:
+            self.upgraded.eof_received()
             return False
         if self._phase is _LINGER:
             return False
@@ -190,8 +195,8 @@ class HttpConnection(asyncio.Protocol):
             self._writable.set_result(None)
         if self._body is not None:
             self._body.fail(ClientDisconnected("the client closed the connection"))
-        if self.websocket is not None:
-            self.websocket.connection_lost()
+        if self.upgraded is not None:
+            self.upgraded.connection_lost()
         if self._exchange is not None:
             self._exchange.disconnected()
 
@@ -208,13 +213,15 @@ class HttpConnection(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
-        if self.websocket is not None:
-            self.websocket.writable()
+        if self.upgraded is not None:
+            self.upgraded.writable()
 
     @property
-    def request(self) -> Request | None:
-        """The request that is being answered, None where there is none."""
-        return self._exchange.request if self._exchange is not None else None
+    def requests(self) -> Iterable[Request]:
+        """The requests that are being answered."""
+        if self._exchange is not None:
+            return (self._exchange.request,)
+        return () if self.upgraded is None else self.upgraded.requests
 
     # What an exchange calls
 
@@ -289,27 +296,27 @@ class HttpConnection(asyncio.Protocol):
         if not self.lost:
             self.transport.abort()
 
-    def upgrade(self, websocket: WebSocketShell) -> None:
-        """Give a WebSocket the bytes that follow, and those already read."""
-        self.websocket = websocket
+    def upgrade(self, upgraded: Upgraded) -> None:
+        """Give a WebSocket, or HTTP/2, the bytes that follow, and those already read."""
+        self.upgraded = upgraded
         self._wait_for(_SENDING, math.inf)
         ahead = self.codec.switch()
         self.set_reading(True)
         if ahead:
-            websocket.data_received(ahead)
+            upgraded.data_received(ahead)
         if self._eof:
-            websocket.eof_received()
+            upgraded.eof_received()
 
     def hand_over(self, keeper: Upgraded) -> bytes:
         """Leave the socket to another process; returns the bytes already read. `keeper` stands in for it."""
-        self.websocket = keeper
+        self.upgraded = keeper
         self._wait_for(_SENDING, math.inf)
         self.set_reading(False)
         return self.codec.switch()
 
     def hang_up(self) -> None:
-        """Close after a WebSocket's last frame."""
-        self.websocket = self._exchange = None
+        """Close after the last that there was to send by what took the place of HTTP/1."""
+        self.upgraded = self._exchange = None
         if not self.lost:
             self._close()
 
@@ -331,8 +338,8 @@ class HttpConnection(asyncio.Protocol):
         elif self._body is not None and now >= self._body.deadline:
             self._body.deadline = math.inf
             self._body.fail(HTTPError(408, "the request body stopped coming, or came too slowly"))
-        if self.websocket is not None:
-            self.websocket.tick(now)
+        if self.upgraded is not None:
+            self.upgraded.tick(now)
         if now >= self._left_deadline:
             self._left_deadline = math.inf
             self._left = True
@@ -356,8 +363,8 @@ class HttpConnection(asyncio.Protocol):
 
         `close_code` is for a WebSocket: 1001 when the server stops, 1012 when it restarts.
         """
-        if self.websocket is not None:
-            self.websocket.go_away(close_code)
+        if self.upgraded is not None:
+            self.upgraded.go_away(close_code)
         elif self._exchange is not None:
             self.codec.close_after_response()
             if self._exchange.done:
@@ -367,6 +374,14 @@ class HttpConnection(asyncio.Protocol):
             self._wait_for(self._phase, _FIRST_REQUEST_GRACE_S)
         elif self._phase is _IDLE:
             self._wait_for(self._phase, _LATE_REQUEST_GRACE_S)
+
+    def switch_to_http2(self, ahead: bytes) -> None:
+        """Go on by HTTP/2, with what the client has sent of it."""
+        from pierhead.transports.http2 import Http2Shell  # not for who is never asked to speak it
+
+        self.upgrade(Http2Shell(self))
+        if ahead:
+            self.data_received(ahead)
 
     # Inside
 
@@ -434,7 +449,10 @@ class HttpConnection(asyncio.Protocol):
             if self._exchange is not None and self._exchange.done:
                 self.answered()
         elif self._exchange is None:
-            self._refuse(event.status, event.reason)
+            if event.__class__ is Http2Preface and self.tls is None and self.server.http2:
+                self.switch_to_http2(event.data)
+            else:
+                self._refuse(event.status, event.reason)
         elif self._body is not None:
             self._fail_body(event)
 
@@ -510,7 +528,7 @@ class HttpConnection(asyncio.Protocol):
                 self.transport.abort()
 
     def _update_reading(self) -> None:
-        if self.websocket is None and not self.lost:
+        if self.upgraded is None and not self.lost:
             body_full = self._body is not None and self._body.full
             ahead = self.codec.request_complete and self.codec.buffered_bytes > _PIPELINE_HIGH_WATER_BYTES
             self.set_reading(not (body_full or ahead))

@@ -19,7 +19,7 @@ from pierhead.protocols.http1 import RequestHead, ResponseError
 
 if TYPE_CHECKING:
     from pierhead.messages.request import Request
-    from pierhead.transports.connection import HttpConnection
+    from pierhead.transports.carrier import Carrier
 
 __all__ = ["Exchange", "start_task"]
 
@@ -64,7 +64,7 @@ class Exchange:
     _status = 0
     _body_bytes = 0
 
-    def __init__(self, connection: HttpConnection, request: Request, head: RequestHead, extra: bytes) -> None:
+    def __init__(self, connection: Carrier, request: Request, head: RequestHead, extra: bytes) -> None:
         """`extra` are field lines, rendered, that the response gets beside the application's."""
         self.head = head
         self._connection = connection

@@ -18,6 +18,7 @@ from pierhead.transports.connection import HttpConnection
 from pierhead.transports.websocket import WebSocketShell
 
 if TYPE_CHECKING:
+    from pierhead.messages.request import Request
     from pierhead.messages.response import Response
     from pierhead.messages.websocket import WebSocketChannel
     from pierhead.transports.server import Server
@@ -40,6 +41,11 @@ class Given:
     """Called with the close code when the server goes away."""
     lost: Callable[[], None]
     """Called when the connection is cut here."""
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """None but its own, which is the exchange's."""
+        return ()
 
     def data_received(self, data: bytes) -> None:
         """Nothing comes: reading is paused."""

@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pierhead.config.listen import ListenURL
+from pierhead.config.settings import speaks_http2
 from pierhead.forwarded import WARY, WATCHED, Forwarding
 from pierhead.messages.body import BodyLimits, BodyReader
 from pierhead.messages.dates import format_http_date
@@ -35,6 +36,7 @@ from pierhead.transports.tally import Tally
 if TYPE_CHECKING:
     from pierhead.config import Settings
     from pierhead.interfaces.base import Application
+    from pierhead.transports.carrier import Origin
 
 __all__ = ["Recorder", "Server", "client_key"]
 
@@ -81,6 +83,8 @@ class Server:
         self.application = application
         self.record = record
         self.respond = application.respond
+        self.http2 = speaks_http2(settings)
+        """Whether connections may go on by HTTP/2."""
         self.draining = False
         self.close_code = 1001
         """What WebSockets are closed with while the server drains."""
@@ -134,8 +138,8 @@ class Server:
         """Return up to `most` of the requests that have no complete response yet."""
         if not self.in_progress:
             return []
-        requests = (connection.request for connection in self._connections)
-        return list(itertools.islice((request for request in requests if request is not None), most))
+        requests = itertools.chain.from_iterable(connection.requests for connection in self._connections)
+        return list(itertools.islice(requests, most))
 
     @property
     def ready(self) -> bool:
@@ -328,7 +332,7 @@ class Server:
         task.add_done_callback(self._finished)
 
     def make_request(
-        self, head: RequestHead, body: BodyReader | None, connection: HttpConnection
+        self, head: RequestHead, body: BodyReader | None, connection: Origin
     ) -> tuple[Request, bytes]:
         """Build the Request of a head that came from a client, or, by a trusted proxy's word, through it.
 

@@ -15,6 +15,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pierhead.config.settings import speaks_http2
 from pierhead.errors import ConfigError
 from pierhead.log import facts
 from pierhead.messages.tls import TLSInfo
@@ -33,7 +34,6 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _VERSION_NUMBERS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 # For TLS 1.2: forward secrecy and authenticated encryption only. Those of TLS 1.3 are all of that kind.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-_PROTOCOLS = ["http/1.1"]
 
 _LOOK_S = 2.0
 _CLOSE_TIMEOUT_S = 3.0
@@ -136,7 +136,7 @@ class Certificates:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = _VERSIONS[settings.tls_minimum_version]
         context.set_ciphers(_CIPHERS)
-        context.set_alpn_protocols(_PROTOCOLS)
+        context.set_alpn_protocols(["h2", "http/1.1"] if speaks_http2(settings) else ["http/1.1"])
         context.options |= ssl.OP_NO_RENEGOTIATION
         for name, path in (("tls_certificate", certificate), ("tls_key", key)):
             try:
@@ -187,7 +187,7 @@ _known: dict[tuple[object, ...], Certificates] = {}
 
 
 class TlsConnection(HttpConnection):
-    """The server's side of one HTTP/1 connection over TLS."""
+    """The server's side of one connection over TLS."""
 
     def __init__(self, server: Server, certificates: Certificates) -> None:
         super().__init__(server)
@@ -198,7 +198,10 @@ class TlsConnection(HttpConnection):
         """Take note of the peer."""
         super().connection_made(transport)
         self.scheme = "https"
-        self.tls = self._facts(transport.get_extra_info("ssl_object"))
+        connection: ssl.SSLObject = transport.get_extra_info("ssl_object")
+        self.tls = self._facts(connection)
+        if connection.selected_alpn_protocol() == "h2" and not self._lingers:  # else it is one too many
+            self.switch_to_http2(b"")
 
     def eof_received(self) -> bool:
         """Take the end of what the client sends; in `asyncio` it ends the other direction with it."""

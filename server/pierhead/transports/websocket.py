@@ -141,6 +141,9 @@ class Answering(Protocol):
 class WebSocketShell:
     """Moves the messages of one WebSocket; implements `pierhead.messages.websocket.WebSocketChannel`."""
 
+    requests: tuple[Request, ...] = ()
+    """None but its own, which is the exchange's."""
+
     def __init__(self, connection: HttpConnection, exchange: Answering, handshake: Handshake) -> None:
         self.sent_bytes = 0
         self._connection = connection

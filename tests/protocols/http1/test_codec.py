@@ -5,7 +5,7 @@ from __future__ import annotations
 import h11
 import pytest
 
-from pierhead.protocols.http1 import Data, End, Http1Codec, Http1Limits, Refused, RequestHead
+from pierhead.protocols.http1 import Data, End, Http1Codec, Http1Limits, Http2Preface, Refused, RequestHead
 from pierhead.protocols.http1.events import RequestHead as Head
 from pierhead.protocols.http1.gate import RefusedError
 from pierhead.protocols.http1.judge import Judge
@@ -149,3 +149,28 @@ def test_h11_has_a_veto() -> None:
     judge.head(CHUNKED, Head("POST", "/", "1.1", b"Host: a\r\nTransfer-Encoding: chunked\r\n"))
     with pytest.raises(RefusedError, match="more than one way"):
         judge.trailers(b"X: y\r\n")
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
+
+
+def test_a_connection_that_begins_as_http2_says_so_in_its_refusal() -> None:
+    (event,) = codec().feed(PREFACE + b"SM\r\n\r\n")
+    assert isinstance(event, Http2Preface)
+    assert (event.status, event.data) == (505, PREFACE + b"SM\r\n\r\n")
+    connection = codec()
+    events = [found for byte in PREFACE for found in connection.feed(bytes([byte]))]
+    assert [event.__class__ for event in events] == [Http2Preface]
+
+
+@pytest.mark.parametrize("begin", [b"\r\n", b"PRI / HTTP/2.0\r\n\r\n", b"PRI * HTTP/2.0\r\nHost: a\r\n\r\n"])
+def test_what_only_looks_like_http2_is_refused(begin: bytes) -> None:
+    (event,) = codec().feed(begin + PREFACE)
+    assert event.__class__ is Refused
+
+
+def test_http2_begins_with_the_connection_or_not_at_all() -> None:
+    connection = codec()
+    connection.feed(GET + PREFACE)
+    (event,) = connection.next_request()
+    assert event.__class__ is Refused

@@ -23,6 +23,7 @@ from pierhead.protocols.http1.events import (
     Event,
     Framing,
     Http1Limits,
+    Http2Preface,
     RawFields,
     Refused,
     RequestHead,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Http1Codec"]
 
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"  # as much of it as looks like a head
 _MOST_EMPTY_LINES = 4  # before a request line; RFC 9112, 2.2 asks a server to overlook at least one
 
 
@@ -57,6 +59,7 @@ class Http1Codec:
     """Reads the requests and writes the responses of one server-side connection."""
 
     __slots__ = (
+        "_again",
         "_buffer",
         "_chunks",
         "_empty_lines",
@@ -88,6 +91,7 @@ class Http1Codec:
         self._writer: ResponseWriter | None = None  # made for a response that is not ordinary
         self._head = _NO_HEAD  # of the request that the response will be to
         self._keep_alive = True
+        self._again = False  # whether this is not the first request
         self._ordinary = True  # whether an ordinary response may be rendered the fast way
 
     # Reading
@@ -134,6 +138,7 @@ class Http1Codec:
         if self._state is not _COMPLETE:
             raise RuntimeError(f"no next request while the codec {self._state.value}")
         self._state = _HEAD
+        self._again = True
         self._empty_lines = 0
         if not self._buffer and not self._eof:
             return []
@@ -156,13 +161,17 @@ class Http1Codec:
                 self._read_body(events)
             if self._eof and self._state in {_HEAD, _BODY} and not self.idle:
                 raise RefusedError(400, "the client closed the connection inside a request")
-        except RefusedError as refused:
+        except RefusedError as error:
+            refused = Refused(error.status, error.reason)
             if self._state is _HEAD:  # the error response is to no known method
                 self._head, self._writer = _NO_HEAD, None
+                first = not self._again and not self._empty_lines
+                if first and self._buffer.startswith(_HTTP2_PREFACE):
+                    refused = Http2Preface(error.status, error.reason, bytes(self._buffer))
             self._state = _BROKEN
             self.close_after_response()
             self._buffer.clear()
-            events.append(Refused(refused.status, refused.reason))
+            events.append(refused)
         return events
 
     def _read_head(self, events: list[Event]) -> None:

@@ -12,6 +12,7 @@ __all__ = [
     "Event",
     "Framing",
     "Http1Limits",
+    "Http2Preface",
     "RawFields",
     "Refused",
     "RequestHead",
@@ -107,6 +108,14 @@ class Refused:
 
     status: int
     reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Http2Preface(Refused):
+    """The connection begins as one of HTTP/2 (RFC 9113, 3.4): a refusal, unless somebody goes on with it."""
+
+    data: bytes
+    """All that has come so far."""
 
 
 Event = RequestHead | Data | End | Refused

@@ -151,12 +151,22 @@ async def test_a_key_may_be_in_the_certificates_file(app: App, folder: Path, tmp
         assert await shown(port, "b.example") == pem(folder, "b")
 
 
-async def test_http_1_1_is_what_is_spoken(app: App, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("http2", "offered", "chosen"),
+    [
+        ("auto", ["http/1.1", "h2"], "h2"),
+        ("auto", ["http/1.1"], "http/1.1"),
+        ("off", ["h2", "http/1.1"], "http/1.1"),
+    ],
+)
+async def test_the_protocol_is_negotiated(
+    app: App, folder: Path, http2: str, offered: list[str], chosen: str
+) -> None:
     context = client()
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    async with serving(app, settings(folder, "a")) as port:
+    context.set_alpn_protocols(offered)
+    async with serving(app, settings(folder, "a", http2=http2)) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="a.example")
-        assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+        assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == chosen
         writer.close()
         await writer.wait_closed()
 

@@ -56,7 +56,7 @@ def test_over_a_real_socket() -> None:
     """The refusal arrives, and no reset before it, whatever the client was still sending."""
     app = Recorder()
     wrong: dict[str, list[int]] = {}
-    with serving(app, best_loop) as running:
+    with serving(app, best_loop, http2="off") as running:
         for case in CASES:
             app.noted.clear()
             found = answers(exchange(running, case.data), [request.method for request in case.requests])

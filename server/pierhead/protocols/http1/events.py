@@ -114,8 +114,8 @@ class Refused:
 class Http2Preface(Refused):
     """The connection begins as one of HTTP/2 (RFC 9113, 3.4): a refusal, unless somebody goes on with it."""
 
-    data: bytes
-    """All that has come so far."""
+    data: bytes = dataclasses.field(compare=False)
+    """All that has come so far: the one thing that depends on how the bytes were split."""
 
 
 Event = RequestHead | Data | End | Refused

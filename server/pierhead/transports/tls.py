@@ -176,7 +176,13 @@ def load_certificates(settings: Settings) -> Certificates:
 
     So they are read while they may be, before the process becomes another user. Raises CertificateError.
     """
-    key = (settings.tls_certificate, settings.tls_key, settings.tls_client_ca, settings.tls_minimum_version)
+    key = (
+        settings.tls_certificate,
+        settings.tls_key,
+        settings.tls_client_ca,
+        settings.tls_minimum_version,
+        speaks_http2(settings),
+    )
     known = _known.get(key)
     if known is None:
         known = _known[key] = Certificates(settings)

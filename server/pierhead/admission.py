@@ -59,7 +59,7 @@ class Admission(Layer):
 
     def respond(self, request: Request) -> Coroutine[Any, Any, Response | None]:
         """Pass the request on, at once or when it is its turn, or answer 503."""
-        if len(self.in_flight) < self._most and not self.line:
+        if len(self.in_flight) < self._most and not len(self.line):
             return self._respond(request)
         return self._respond_later(request)
 

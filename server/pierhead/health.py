@@ -28,6 +28,7 @@ class Health(Layer):
     ) -> None:
         """Answer at the paths that are not empty; `ready` tells whether this worker takes requests."""
         super().__init__(application)
+        self._respond = application.respond
         self._ready = ready
         answers = {health_path: self._alive, ready_path: self._readiness}
         self._answers = {path: answer for path, answer in answers.items() if path}
@@ -36,7 +37,7 @@ class Health(Layer):
         """Answer one of the two paths, or pass the request on."""
         answer = self._answers.get(request.raw_path)
         if answer is None:  # nearly always, so there is no coroutine of ours in between
-            return self.application.respond(request)
+            return self._respond(request)
         return self._answer(answer, request)
 
     async def _answer(self, answer: Callable[[], Response], request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 
 from pierhead.messages.headers import RawHeaders, field_name, field_value
@@ -11,8 +12,18 @@ __all__ = ["checked_fields", "response_fields"]
 _MOST_NAMES = 1024
 # Framing is the server's: what an application says about it is left out.
 _FRAMING = frozenset({b"transfer-encoding", b"connection", b"keep-alive"})
-_SENT, _LEFT_OUT, _LENGTH = b"", b"left out", b"content-length"
-_known: dict[bytes, bytes] = {}  # field name -> which of the three it is
+_LENGTH = b"content-length"
+
+
+class _Kind(enum.Enum):
+    SENT = "sent as it is"
+    LEFT_OUT = "left out"
+    LENGTH = "the Content-Length"
+
+
+# As globals: looking a member of an Enum up costs more, and this is done several times for every response.
+_SENT, _LEFT_OUT, _IS_LENGTH = _Kind
+_known: dict[bytes, _Kind] = {}  # by field name
 
 
 def checked_fields(fields: Iterable[Iterable[bytes]]) -> RawHeaders:
@@ -39,18 +50,18 @@ def response_fields(fields: Iterable[Iterable[bytes]]) -> tuple[RawHeaders, byte
             kind = _learn(name)
         if value.__class__ is not bytes:
             value = field_value(name, value)  # noqa: PLW2901 - a subclass of bytes, or a TypeError
-        if kind == _SENT or (kind == _LENGTH and length is not None):
+        if kind is _SENT or (kind is _IS_LENGTH and length is not None):
             checked.append((name, value))
-        elif kind == _LENGTH:
+        elif kind is _IS_LENGTH:
             length = value
     return checked, length
 
 
-def _learn(name: bytes) -> bytes:
+def _learn(name: bytes) -> _Kind:
     if not isinstance(name, bytes):
         raise TypeError(f"a header name is bytes, not {type(name).__name__}: {name!r}")
     if len(_known) >= _MOST_NAMES:  # an application that invents names does not fill the memory
         _known.clear()
     lower = field_name(name).lower()
-    _known[name] = _LENGTH if lower == _LENGTH else _LEFT_OUT if lower in _FRAMING else _SENT
+    _known[name] = _IS_LENGTH if lower == _LENGTH else _LEFT_OUT if lower in _FRAMING else _SENT
     return _known[name]

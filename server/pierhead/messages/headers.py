@@ -14,6 +14,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 """Field lines as (name, value) pairs in the bytes of the wire."""
 
 _T = TypeVar("_T")
+_NOTHING = ()
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+")
 
@@ -69,6 +70,9 @@ class Headers:
     """The field lines, (name, value), as they go over the wire; change them through the methods."""
 
     def __init__(self, items: HeaderItems = ()) -> None:
+        if items is _NOTHING:  # what most responses begin with
+            self.raw = []
+            return
         if isinstance(items, Headers):
             self.raw = items.raw.copy()
             return

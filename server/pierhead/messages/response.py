@@ -75,7 +75,7 @@ class Response(CookieSetter):
         else:
             self.body = _body(body)
         if headers is None:
-            self.headers = Headers.from_raw([])
+            self.headers = Headers(())
         else:
             self.headers = Headers(headers)
             if "Content-Type" in self.headers:
@@ -96,7 +96,7 @@ class Response(CookieSetter):
         """Wrap what an application of another interface answers; nothing is checked, copied or added."""
         response = cls.__new__(cls)
         response.status = status
-        response.headers = headers = Headers.__new__(Headers)
+        response.headers = headers = Headers(())
         headers.raw = fields
         response.body = body
         return response

@@ -218,7 +218,8 @@ def _make_server(
         return line, Health(line, lambda: server.ready, settings.health_path, settings.ready_path)
 
     line, health = admit(settings)
-    server = Server(health, settings, forwarding=Forwarding(settings), record=access_log.record, share=share)
+    record = access_log.record if settings.access_log != "off" else None
+    server = Server(health, settings, forwarding=Forwarding(settings), record=record, share=share)
     line.serve(server)
     lines: dict[tuple[tuple[str, Any], ...], Admission] = {(): line}
     for listener in map(ListenURL.parse, settings.listen):

@@ -476,7 +476,7 @@ class HttpConnection(asyncio.Protocol):
             body = server.make_body(self._go_on, self._update_reading)
         self._body = body
         request, extra = server.make_request(head, body, self)
-        if head.upgrade and "websocket" in head.upgrade:
+        if head.upgrade != () and "websocket" in head.upgrade:
             from pierhead.transports.websocket import WebSocketExchange
 
             self._wait_for(_HANDLER, server.settings.handler_timeout_s)

@@ -28,11 +28,12 @@ logger = logging.getLogger("pierhead.server")
 _FILE_PIECE_BYTES = 256 << 10
 
 
+_Task = asyncio.Task  # looking up what is in asyncio takes long
 if sys.version_info >= (3, 12):
 
     def start_task(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `coroutine` as a task of its own; its part up to where it first waits runs at once."""
-        return asyncio.Task(coroutine, eager_start=True)
+        return _Task(coroutine, eager_start=True)
 
 else:
 
@@ -47,22 +48,14 @@ class Exchange:
     Implements `pierhead.messages.channel.ResponseChannel` for applications that do not return a response.
     """
 
-    # No slots but class attributes: most exchanges never set these.
-    continued = False
-    """Whether 100 (Continue) was sent."""
-    extended_s = 0.0
-    """What the application has asked for beyond handler_timeout_s, if anything."""
-    head_sent = False
-    done = False
-    """Whether the response is complete."""
-    _task: asyncio.Task[None] | None = None
-    _left: asyncio.Future[None] | None = None
-    _streaming = False
-    _endless = False  # an event stream, which a stopping server may end at any event
-    _cut = False
-    _timed_out = False
-    _status = 0
-    _body_bytes = 0
+    # Slots that are all set: Python sets an attribute that a class has a default for ten times more slowly.
+    # fmt: off
+    __slots__ = (
+        "_body_bytes", "_connection", "_cut", "_endless", "_extra", "_left", "_request", "_started",
+        "_status", "_streaming", "_task", "_timed_out", "continued", "done", "extended_s", "head",
+        "head_sent",
+    )
+    # fmt: on
 
     def __init__(self, connection: Carrier, request: Request, head: RequestHead, extra: bytes) -> None:
         """`extra` are field lines, rendered, that the response gets beside the application's."""
@@ -71,6 +64,21 @@ class Exchange:
         self._request = request
         self._extra = extra
         self._started = connection.server.clock()
+        self._status = 0
+        self._body_bytes = 0
+        self.continued = False
+        """Whether 100 (Continue) was sent."""
+        self.extended_s = 0.0
+        """What the application has asked for beyond handler_timeout_s, if anything."""
+        self.head_sent = False
+        self.done = False
+        """Whether the response is complete."""
+        self._task: asyncio.Task[None] | None = None
+        self._left: asyncio.Future[None] | None = None
+        self._streaming = False
+        self._endless = False  # an event stream, which a stopping server may end at any event
+        self._cut = False
+        self._timed_out = False
         request.channel = self
 
     @property
@@ -313,7 +321,11 @@ class Exchange:
             self.left()
         connection = self._connection
         server = connection.server
-        server.note(self._request, self._status, self._body_bytes, server.clock() - self._started)
+        duration_s = server.clock() - self._started
+        # What `Server.note` does, in one call less.
+        server.meter.note(self._status, self._body_bytes, duration_s)
+        if server.record is not None:
+            server.record(self._request, self._status, self._body_bytes, duration_s)
         connection.answered()
 
     async def _stream(self, pieces: AsyncIterable[bytes]) -> None:

@@ -103,6 +103,7 @@ class Server:
         """What else is done at each sweep; called with the time."""
         self._id_prefix = os.urandom(6).hex()
         self._ids = itertools.count(1)
+        self._make_id = self._next_id  # bound once
         self._connections: set[HttpConnection] = set()
         self._counted: dict[HttpConnection, str] = {}
         self._by_client: Counter[str] = Counter()
@@ -340,7 +341,7 @@ class Server:
         """
         watched = head.watched
         headers = LazyHeaders(split_fields, head.section)
-        request_id: str | Callable[[], str] = self._next_id
+        request_id: str | Callable[[], str] = self._make_id
         extra = b""
         ordinary = watched == self._nothing_watched  # nothing is said about the client, nor about the request
         if not ordinary and connection.trusted and self.request_id_field:

@@ -37,13 +37,6 @@ def test_a_simple_head_is_read_with_what_is_watched() -> None:
     assert request.framing is Framing.NONE
 
 
-def test_it_may_start_anywhere() -> None:
-    data = b"rest of another" + head("Host: a")
-    read = HEADS.read(data, 15)
-    assert read is not None
-    assert read[1] == len(data)
-
-
 def test_a_body_of_known_length_is_simple() -> None:
     read = HEADS.read(head("Host: a", "Content-Length: 007"))
     assert read is not None

@@ -33,21 +33,26 @@ _STAGES = ("nothing", "http.response.start", "a part of the body", "the whole bo
 class HttpCall:
     """The `receive` and `send` of one request, and what becomes of it when the application is done."""
 
-    # Class attributes: what most requests leave at its default is then not set for each of them.
-    _sent = _NOTHING
-    _status = 0
-    _fields: RawHeaders
-    _trailers: RawHeaders | None = None
-    _length: bytes | None = None  # the Content-Length
-    _announced = False  # whether trailers are
-    _pieces: AsyncIterator[bytes] | None = None
-    _unread = True
-    _gone = False
-    _refused = False
+    # fmt: off
+    __slots__ = (
+        "_announced", "_channel", "_fields", "_gone", "_length", "_pieces", "_refused", "_request",
+        "_sent", "_status", "_trailers", "_unread",
+    )
+    # fmt: on
 
     def __init__(self, request: Request, channel: ResponseChannel) -> None:
         self._request = request
         self._channel = channel
+        self._sent = _NOTHING
+        self._status = 0
+        self._fields: RawHeaders = []
+        self._trailers: RawHeaders | None = None
+        self._length: bytes | None = None  # the Content-Length
+        self._announced = False  # whether trailers are
+        self._pieces: AsyncIterator[bytes] | None = None
+        self._unread = True
+        self._gone = False
+        self._refused = False
 
     # What the application calls
 

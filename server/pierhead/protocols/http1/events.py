@@ -54,12 +54,9 @@ class Http1Limits:
     """The decoded body, else 413."""
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class RequestHead:
-    """A request line and header section that passed the gate.
-
-    Without slots: what most heads leave at its default is then not set for each of them.
-    """
+    """A request line and header section that passed the gate."""
 
     method: str
     target: str

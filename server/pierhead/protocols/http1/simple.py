@@ -54,15 +54,15 @@ class SimpleHeads:
         self._length = expression.groups[b"content-length"] - 1
         self._watched = _picker([expression.groups[name] - 1 for name in watched])
 
-    def read(self, data: bytes | bytearray, start: int = 0) -> tuple[RequestHead, int] | None:
-        """Return the simple head that starts at `start` and where it ends; None where there is none."""
-        match = self._match(data, start)
+    def read(self, data: bytes | bytearray) -> tuple[RequestHead, int] | None:
+        """Return the simple head that `data` begins with and where it ends; None where there is none."""
+        match = self._match(data)
         if match is None:
             return None
         end = match.end()
         values = match.groups()
         host = values[self._host]
-        if host is None or end - start > self._most_bytes:
+        if host is None or end > self._most_bytes:
             return None
         head = RequestHead(values[0].decode(), values[1].decode(), "1.1", values[2])
         head.host = host

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from stack.errors import KitError
 from stack.matrix.check import Cell, Check
 from stack.matrix.checks import CHECKS
-from stack.matrix.options import TARGETS
+from stack.matrix.checks.by_gateway import CHECKS_BY_GATEWAY
+from stack.matrix.options import BY_GATEWAY, TARGETS
 from stack.matrix.place import missing, running
 from stack.matrix.report import PAGE, as_json, page, summary, table, write
 from stack.matrix.runner import run_matrix
@@ -37,16 +38,22 @@ def main(state: State, options: argparse.Namespace) -> int:
     whole = not options.check and not options.proxy and not options.replicas
     if options.docs and not whole:
         raise KitError("--docs needs the whole matrix: leave out --proxy, --check and --replicas")
-    names = options.proxy or TARGETS
+    names = options.proxy or (*TARGETS, *BY_GATEWAY)
     skipped = {name: reason for name in names if (reason := missing(name))}
     for name, reason in skipped.items():
         print(f"Without {name}: {reason}", flush=True)
     if options.docs and skipped:
         raise KitError("--docs needs every proxy")
     replicas = options.replicas or [1, 2]
-    cells, targets = result_of(
-        [name for name in names if name not in skipped], replicas, list(checks.values())
+    there = [name for name in names if name not in skipped]
+    cells, targets = result_of([name for name in there if name in TARGETS], replicas, list(checks.values()))
+    found, used = result_of(
+        [name for name in there if name in BY_GATEWAY],
+        [1],
+        [check for name, check in CHECKS_BY_GATEWAY.items() if name in checks],
     )
+    cells += found
+    targets += used
     if not cells:
         raise KitError("none of these checks applies to so many replicas, or no proxy is there to be checked")
     result = as_json(cells, CHECKS, targets, skipped)
@@ -66,6 +73,8 @@ def result_of(
     names: Sequence[str], replicas: Sequence[int], checks: Sequence[Check]
 ) -> tuple[list[Cell], list[Target]]:
     """Run the checks with each number of replicas; return what was found out. Raises KitError."""
+    if not names or not checks:
+        return [], []
 
     async def everything() -> tuple[list[Cell], list[Target]]:
         cells: list[Cell] = []

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from stack.state import State
 
-__all__ = ["TARGETS", "matrix", "parser"]
+__all__ = ["BY_GATEWAY", "TARGETS", "matrix", "parser"]
 
 TARGETS = ("direct", "caddy", "nginx", "apache")
+BY_GATEWAY = ("nginx-fastcgi", "nginx-scgi", "apache-fastcgi", "apache-scgi", "caddy-fastcgi")
+"""The proxies that reach the application by FastCGI and SCGI: with one replica, for some of the checks."""
 
 
 def matrix(state: State, argv: Sequence[str]) -> int:
@@ -27,7 +29,11 @@ def parser() -> argparse.ArgumentParser:
         description="Find out by real requests what an application sees behind each proxy (docs/matrix.md).",
     )
     result.add_argument(
-        "--proxy", action="append", choices=TARGETS, default=[], help="this one; repeatable (default: all)"
+        "--proxy",
+        action="append",
+        choices=(*TARGETS, *BY_GATEWAY),
+        default=[],
+        help="this one; repeatable (default: all)",
     )
     result.add_argument(
         "--check",

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from stack import ports
 from stack.errors import KitError
+from stack.matrix.gateways import GATEWAYS, Gateway
 from stack.matrix.programs import PROGRAMS, Program
 from stack.matrix.target import Target
 from stack.process import Process, start
@@ -38,6 +39,8 @@ MORE = {
 
 def missing(target: str) -> str | None:
     """Return the reason why a target can't be run on this machine, if there is one."""
+    if target in GATEWAYS:
+        return GATEWAYS[target].program.missing()
     return next((program.missing() for program in PROGRAMS if program.name == target), None)
 
 
@@ -47,7 +50,10 @@ class Replica:
 
     folder: Path
     name: str
+    gateway: str = ""
+    """What it speaks beside HTTP: fastcgi, scgi, or nothing."""
     port: int = field(default_factory=ports.any_free)
+    gateway_port: int = field(default_factory=ports.any_free)
     process: Process | None = None
 
     @property
@@ -71,6 +77,8 @@ class Replica:
             "--listen", f"http://127.0.0.1:{self.port}", "--access-log", "off",
         ]
         # fmt: on
+        if self.gateway:
+            argv += ["--listen", f"{self.gateway}://127.0.0.1:{self.gateway_port}"]
         self.process = start(argv, env=environment, log=self.folder / f"{self.name}.log", cwd=PROBE)
         deadline = time.monotonic() + READY_S
         while problem := await asyncio.to_thread(probe, ["GET", f"http://127.0.0.1:{self.port}/readyz"]):
@@ -187,7 +195,8 @@ async def running(name: str, replicas: int) -> AsyncIterator[Target]:
     # By itself, the application believes nobody: we are not a proxy.
     processes = Processes(folder, "none" if name == "direct" else "loopback")
     try:
-        processes.replicas = [Replica(folder, f"app-{number + 1}") for number in range(replicas)]
+        gateway = GATEWAYS[name].protocol if name in GATEWAYS else ""
+        processes.replicas = [Replica(folder, f"app-{number + 1}", gateway) for number in range(replicas)]
         await asyncio.gather(*(processes.start(number) for number in range(replicas)))
         ports = [replica.port for replica in processes.replicas]
         port, version = ports[0], ""
@@ -197,6 +206,13 @@ async def running(name: str, replicas: int) -> AsyncIterator[Target]:
                 version = processes.program.service().version
                 await processes.program.__aenter__()
                 port = processes.program.port
+        if gateway:
+            processes.program = Gateway(
+                folder, [replica.gateway_port for replica in processes.replicas], shipped=GATEWAYS[name]
+            )
+            version = processes.program.service().version
+            await processes.program.__aenter__()
+            port = processes.program.port
         yield Target(name, port, replicas, version=version, control=processes)
     finally:
         await processes.close()

@@ -17,6 +17,13 @@ __all__ = ["PAGE", "as_json", "page", "summary", "table", "write"]
 
 PAGE = ROOT / "docs" / "matrix.md"
 TITLES = {"direct": "direct", "caddy": "Caddy", "nginx": "nginx", "apache": "Apache"}
+BY_GATEWAY_TITLES = {
+    "nginx-fastcgi": "nginx, FastCGI",
+    "nginx-scgi": "nginx, SCGI",
+    "apache-fastcgi": "Apache, FastCGI",
+    "apache-scgi": "Apache, SCGI",
+    "caddy-fastcgi": "Caddy, FastCGI",
+}
 SIGNS = {"pass": "ok", "differs": "differs", "fail": "FAIL"}
 HEAD = """\
 # What your application sees behind each proxy
@@ -35,6 +42,12 @@ The proxies wait 8 s for an answer here instead of 130 s; everything else is as 
 against the containers of `docker-compose.yml` (`tests/compose`), except those that end, freeze or reload
 processes, or need a folder that all replicas share: *local* in the list. The tests make every check with two
 replicas, and with one those that the number matters for; `./kit matrix` makes all of them with both.
+"""
+BY_GATEWAY_HEAD = """
+## By FastCGI and SCGI
+
+Some of the same, through the files for [FastCGI and SCGI](protocols.md) as they are copied, with one replica.
+
 """
 
 
@@ -73,16 +86,35 @@ def page(result: Mapping[str, Any]) -> str:
         found.setdefault(cell["check"], {}).setdefault(cell["target"], []).append(cell)
     parts, reasons, group = [HEAD], dict[str, int](), ""
     for name, check in result["checks"].items():
-        if name not in found:
+        if not found.get(name, {}).keys() & TITLES.keys():
             continue
         if check["group"] != group:
             group = check["group"]
             parts.append(f"\n## {group}\n\n| | right | {' | '.join(TITLES.values())} |\n|{' --- |' * 6}\n")
         cells = [_cell(found[name].get(target, []), reasons) for target in TITLES]
         parts.append(f"| {_text(check['about'])} | {_text(check['right'])} | {' | '.join(cells)} |\n")
+    parts += _by_gateway(result["checks"], found, reasons)
     parts.append("\n## Why\n\n")
     parts += [f"{number}. {_sentence(reason)}\n" for reason, number in reasons.items()]
     return "".join(parts)
+
+
+def _by_gateway(
+    checks: Mapping[str, Mapping[str, Any]],
+    found: Mapping[str, Mapping[str, list[dict[str, Any]]]],
+    reasons: dict[str, int],
+) -> list[str]:
+    """Return the part of the page about FastCGI and SCGI; nothing where no such cell was found out."""
+    rows = []
+    for name, check in checks.items():
+        by_target = found.get(name, {})
+        if by_target.keys() & BY_GATEWAY_TITLES.keys():
+            cells = [_cell(by_target.get(target, []), reasons) for target in BY_GATEWAY_TITLES]
+            rows.append(f"| {_text(check['about'])} | {_text(check['right'])} | {' | '.join(cells)} |\n")
+    if not rows:
+        return []
+    titles = ["", "right", *BY_GATEWAY_TITLES.values()]
+    return [BY_GATEWAY_HEAD, f"| {' | '.join(titles)} |\n|{' --- |' * len(titles)}\n", *rows]
 
 
 def _cell(cells: Sequence[Mapping[str, Any]], reasons: dict[str, int]) -> str:

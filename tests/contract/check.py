@@ -15,7 +15,9 @@ from tests.contract.wire import Answer
 __all__ = ["Contract", "asked"]
 
 # About the connection, or the server that answers: not the application's.
-NOT_THE_APPLICATIONS = frozenset({"connection", "keep-alive", "transfer-encoding", "date", "server", "via"})
+NOT_THE_APPLICATIONS = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "date", "server", "via", "x-request-id"}
+)
 
 
 class _Complaints(logging.Handler):

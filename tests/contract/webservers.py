@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from stack.matrix.gateways import changes, copied
 from stack.ports import any_free
 from tests.contract.cases import CASES
 from tests.contract.executable import first_line, write_program
@@ -34,7 +34,6 @@ __all__ = [
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 30.0
-MODULES = ("/usr/lib/apache2/modules", "/usr/local/apache2/modules", "/usr/lib64/httpd/modules")
 
 
 class Difference(NamedTuple):
@@ -154,43 +153,15 @@ def running(
             process.wait()
 
 
-def edited(text: str, changes: dict[str, str]) -> str:
-    """Change the lines that begin so and are marked <--, or stand after a mark of their own."""
-    lines = text.splitlines()
-    for start, new in changes.items():
-        (number,) = (index for index, line in enumerate(lines) if line.strip().startswith(start))
-        assert any("<--" in line for line in lines[max(0, number - 2) : number + 1]), f"{start} is not marked"
-        lines[number] = new
-    return "\n".join(lines) + "\n"
-
-
 def _copy(
     server: WebServer, folder: Path, port: int, application_port: int, upstreams: Mapping[str, int]
 ) -> Path:
     """Copy the folder of the web server and change the marked lines."""
-    path = folder / server.program
-    shutil.copytree(ROOT / "proxy" / server.program, path)
-    upstream = f"127.0.0.1:{application_port}"
-    if server.program == "nginx":
-        changes = {"listen": f"listen 127.0.0.1:{port};", "server 127": f"server {upstream};"}
-    elif server.program == "caddy":
-        changes = {
-            "http://": f"http://:{port} {{\n\tbind 127.0.0.1",
-            "reverse_proxy": f"reverse_proxy {upstream} {{",
-        }
-    else:
-        user = "\nUser nobody\nGroup nogroup" if os.geteuid() == 0 else ""
-        modules = next((one for one in MODULES if Path(one).is_dir()), MODULES[0])
-        changes = {"Listen": f"Listen 127.0.0.1:{port}{user}", "Define MODULES": f"Define MODULES {modules}"}
-        if server.protocol == "cgi":
-            changes["Define SCRIPT"] = f"Define SCRIPT {_script(folder, upstreams)}"
-        else:
-            lines = (path / server.file).read_text().splitlines()
-            (line,) = (line for line in lines if line.startswith("ProxyPass"))
-            changes["ProxyPass"] = re.sub(r"127\.0\.0\.1:[0-9]+", upstream, line)
-    file = path / server.file
-    file.write_text(edited(file.read_text(), changes))
-    return path
+    text = (ROOT / "proxy" / server.program / server.file).read_text()
+    lines = changes(server.program, text, port, f"127.0.0.1:{application_port}")
+    if server.protocol == "cgi":
+        lines["Define SCRIPT"] = f"Define SCRIPT {_script(folder, upstreams)}"
+    return copied(server.program, server.file, folder, lines).parent
 
 
 def _script(folder: Path, upstreams: Mapping[str, int]) -> Path:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from stack.matrix.checks.by_gateway import CHECKS_BY_GATEWAY, NAMES
+from stack.matrix.options import BY_GATEWAY
 from stack.matrix.report import PAGE, page
 
 pytestmark = [pytest.mark.apache, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -25,6 +27,12 @@ def test_every_check_was_made_of_every_target(result: dict[str, Any]) -> None:
     assert made == {
         (check, target) for check in result["checks"] for target in ("direct", "caddy", "nginx", "apache")
     }
+
+
+def test_some_are_made_by_fastcgi_and_scgi(result: dict[str, Any]) -> None:
+    assert set(NAMES) == CHECKS_BY_GATEWAY.keys()
+    made = {(cell["check"], cell["target"]) for cell in result["cells"] if cell["target"] in BY_GATEWAY}
+    assert made == {(check, target) for check in NAMES for target in BY_GATEWAY}
 
 
 def test_the_page_says_what_was_found(result: dict[str, Any]) -> None:

@@ -231,14 +231,15 @@ async def test_a_response_that_fails_is_cut_off(
     assert "and no end" in caplog.text
 
 
-async def test_a_response_by_scgi_that_fails_ends_with_a_reset(app: App) -> None:
+@BOTH
+async def test_a_response_that_fails_ends_with_a_reset(app: App, protocol: str) -> None:
     """Its mere end would be that of a whole response."""
     async with serving(app) as server:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             port = listening.getsockname()[1]
-            await server.listen(listening.dup(), "scgi://127.0.0.1:0")
+            await server.listen(listening.dup(), f"{protocol}://127.0.0.1:0")
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(scgi_request(Ask(target="/fails")))
+            writer.write(RENDER[protocol](Ask(target="/fails")))
             with pytest.raises(ConnectionResetError):
                 await reader.read()
             writer.close()

@@ -77,7 +77,7 @@ class Recorder:
         if not self.began or self.ended:
             return
         late_s = 0.0
-        if "due" in context and start_time is not None:  # what a locust file measures itself has no start
+        if "due" in context and start_time is not None:
             late_s = max(0.0, start_time - context["due"])
         time_us = min(max(int(response_time * 1000 + late_s * 1e6), 1), HIGHEST_US)
         self.times[time_us] = self.times.get(time_us, 0) + 1

@@ -55,7 +55,7 @@ class Member(User):
 
     def timed(self, name: str, action: Callable[[], WebSocket | None]) -> WebSocket | None:
         """Do something and record how long it took; what it raises is a failure."""
-        start = time.perf_counter()
+        begun, start = time.time(), time.perf_counter()
         failure: Exception | None = None
         result = None
         try:
@@ -68,7 +68,8 @@ class Member(User):
             response_time=(time.perf_counter() - start) * 1000,
             response_length=0,
             exception=failure,
-            context={},
+            context=self.context(),
+            start_time=begun,
         )
         return result
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ class FakeStack(ThreadingHTTPServer):
         self.paths: set[str] = set()
         self.count = 0
         self.lock = threading.Lock()
+        self.notifications: queue.Queue[str | None] = queue.Queue()  # None ends the stream
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Keep quiet: load tools hang up at their end."""
@@ -46,6 +49,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, {"products": []})
         if path == "/simple/users":
             return self.answer(200, {"users": list(self.server.users.values())[:10]})
+        if path == "/sse/sse":
+            return self.stream()
         if path in ("/sse/", "/websocket/"):
             return self.answer(200, None)
         user = self.server.users.get(int(path.rpartition("/")[2]))
@@ -58,6 +63,10 @@ class Handler(BaseHTTPRequestHandler):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             right = {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
             self.answer(200, right | {"size": 1} if self.server.stale else right)
+            return
+        if self.path == "/sse/notification":
+            self.server.notifications.put(self.body()["text"])
+            self.answer(202, None)
             return
         with self.server.lock:
             user = self.body() | {"id": len(self.server.users) + 1}
@@ -72,6 +81,17 @@ class Handler(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         self.server.users.pop(int(self.path.rpartition("/")[2]))
         self.answer(204, None)
+
+    def stream(self) -> None:
+        """Events for one listener; every other id is left out."""
+        self.wfile.write(b"HTTP/1.1 200 -\r\nTransfer-Encoding: chunked\r\n\r\n")
+        number, event = 1, b"id: 1\n\n"
+        while event:
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+            text = self.server.notifications.get()
+            number += 2
+            event = f'data: {{"text": "{text}"}}\nid: {number}\n\n'.encode() if text else b""
 
     def body(self) -> dict[str, Any]:
         return dict(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
@@ -105,5 +125,6 @@ def fake_stack() -> Iterator[FakeStack]:
         try:
             yield server
         finally:
+            server.notifications.put(None)
             server.shutdown()
             thread.join()

@@ -6,7 +6,7 @@ import importlib.util
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,10 @@ Locust = Callable[..., Sample]
 needs_wrk = pytest.mark.skipif(missing("wrk") is not None, reason=str(missing("wrk")))
 
 
-@pytest.fixture(scope="module")
-def run_locust() -> Iterator[Locust]:
+@pytest.fixture
+def run_locust(spawner: Spawner) -> Locust:
     """Runs locust, which is loaded but once."""
-    with Spawner() as spawner:
-        yield partial(tools.run_locust, spawner=spawner)
+    return partial(tools.run_locust, spawner=spawner)
 
 
 @pytest.mark.wrk

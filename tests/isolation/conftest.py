@@ -21,8 +21,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pierhead]:
 
 @pytest.fixture(scope="package")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pierhead]:
-    """One worker, where a request may say nothing for half a second, and a process be idle for less."""
-    options = ["--isolation-timeout-s", "0.5", "--isolation-idle-timeout-s", "0.2"]
+    """One worker, where a request may say nothing for two seconds, and a process be idle for less."""
+    options = ["--isolation-timeout-s", "2", "--isolation-idle-timeout-s", "0.2"]
     yield from _run(tmp_path_factory, *options)
 
 

@@ -60,7 +60,7 @@ async def asleep(request: Request, name: str) -> Response:
 @app.get("/extended", isolation="process")
 async def extended(request: Request) -> Response:
     request.extend_deadline(30)
-    time.sleep(1)  # blocks, and for longer than the limit
+    time.sleep(2.2)  # blocks, and for longer than the limit
     return me()
 
 @app.get("/pieces/{name}", isolation="process")
@@ -121,6 +121,21 @@ async def divided(request: Request, error: ZeroDivisionError) -> Response:
 @app.get("/divide", isolation="process")
 async def divide(request: Request) -> Response:
     1 / 0
+
+inner = App("inner")
+app.mount("/inner", inner)
+
+@inner.endpoint(priority=1, when=lambda request: request.path == "/special", isolation="process")
+async def special(request: Request) -> Response:
+    return me()
+
+@inner.get("/{name}")
+async def plain(request: Request, name: str) -> Response:
+    return me()
+
+@inner.get("/own/{name}", isolation="process")
+async def own_too(request: Request, name: str) -> Response:
+    return me()
 
 @app.websocket("/socket", isolation="process")
 async def socket(socket: WebSocket) -> None:

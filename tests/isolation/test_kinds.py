@@ -74,7 +74,7 @@ async def own(request): return {"pid": os.getpid()}
 app = "wsgi_app:app"
 path = "/wsgi"
 isolation = "process"
-isolation_timeout_s = "1s"
+isolation_timeout_s = "2s"
 
 [apps.asgi]
 app = "asgi_app:app"

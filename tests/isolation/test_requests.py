@@ -11,11 +11,15 @@ import socket
 import struct
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
 from tests.isolation.harness import answer, begun, isolated_processes, kill_when_begun
 from tests.supervisor.harness import Pierhead, alive, eventually
+
+PATHS = {"/worker": True, "/": False, "/inner/plain": True, "/inner/special": False, "/inner/own/x": False}
+"""Whether the worker answers them."""
 
 
 @pytest.fixture
@@ -30,6 +34,12 @@ def test_a_request_is_answered_in_a_process_that_is_not_the_worker(server: Pierh
     own = answer(server)
     assert own["pid"] != worker
     assert own["ppid"] not in {worker, server.process.pid}
+
+
+def test_only_what_leads_to_an_isolated_handler_leaves_the_worker(server: Pierhead) -> None:
+    (worker,) = server.workers()
+    in_worker = {path: answer(server, path)["pid"] == worker for path in PATHS}
+    assert in_worker == PATHS
 
 
 def test_requests_at_the_same_time_have_a_process_each(server: Pierhead, clients: ThreadPoolExecutor) -> None:
@@ -106,10 +116,16 @@ def test_one_that_takes_too_long_is_a_504_and_killed_with_its_stacks_in_the_log(
     hasty.wait_for_log("in wait\n")
 
 
-def test_a_stopped_process_is_a_504_as_well(hasty: Pierhead, clients: ThreadPoolExecutor) -> None:
-    os.kill(answer(hasty)["pid"], signal.SIGSTOP)  # it is idle, and the next request gets it
+def test_a_stopped_process_is_a_504_as_well(hasty: Pierhead) -> None:
+    answer(hasty)
+    stopped = isolated_processes(hasty)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
     assert hasty.get("/", timeout=20)[0] == 504
-    assert answer(hasty)["pid"]
+    assert sum(alive(pid) for pid in stopped) == len(stopped) - 1
+    for pid in stopped:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def test_a_request_may_take_longer_where_it_says_so(hasty: Pierhead) -> None:

@@ -24,7 +24,7 @@ from pierhead.messages.websocket import WebSocket
 from pierhead.routing import Handler, Limits, Mount, Route
 from pierhead.routing.handlers import to_response
 
-__all__ = ["NativeApplication"]
+__all__ = ["NativeApplication", "enter_mount"]
 
 T = TypeVar("T")
 
@@ -194,7 +194,7 @@ class NativeApplication:
 
     async def _delegate(self, mount: Mount[App], request: Request, index: int) -> Response:
         """Have a mounted application answer; it sees the path without its prefix."""
-        seen = _enter_mount(request, index)
+        seen = enter_mount(request, index)
         try:
             return await self._answer(mount.app, request)
         except Exception:
@@ -258,7 +258,7 @@ class NativeApplication:
         request = socket.request
         for place, values, index in app.router.matches(request.raw_path):
             if isinstance(place, Mount):
-                seen = _enter_mount(request, index)
+                seen = enter_mount(request, index)
                 try:
                     await self._converse(place.app, socket)
                 except Exception:
@@ -329,7 +329,7 @@ async def _within(
         raise HTTPError(504, "the application did not answer in time") from None
 
 
-def _enter_mount(request: Request, index: int) -> tuple[App, str, str]:
+def enter_mount(request: Request, index: int) -> tuple[App, str, str]:
     """Move the first `index` segments from the request's path to its root; returns what it was before."""
     seen = request.app, request.root_path, request.raw_path
     raw_path = request.raw_path

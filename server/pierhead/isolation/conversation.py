@@ -18,7 +18,7 @@ from pierhead.isolation.facts import fields_of, request_facts
 from pierhead.isolation.frames import Frame, Kind
 from pierhead.isolation.pool import Busy
 from pierhead.messages.response import Response
-from pierhead.transports.passed import give_away
+from pierhead.transports.passed import Given, give_away
 
 if TYPE_CHECKING:
     from pierhead.isolation.pool import Pool
@@ -52,6 +52,7 @@ class _Conversation:
     def __init__(self, pool: Pool, socket: WebSocket, errand: Errand) -> None:
         self._socket = socket
         self._errand = errand
+        self._given: Given | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> bool:
@@ -62,6 +63,8 @@ class _Conversation:
         self._tasks.append(asyncio.ensure_future(self._watch_client()))
         while (frame := await self._hear()) is not None:
             if frame.kind is Kind.DONE:
+                if self._given is not None:
+                    self._given.finished(frame.facts["sent"])
                 return True
             if frame.kind is Kind.ACCEPT:
                 await self._accept(frame)
@@ -101,7 +104,7 @@ class _Conversation:
     async def _accept(self, frame: Frame) -> None:
         """Give the connection away, or accept here and relay."""
         link = self._errand.link
-        given = give_away(self._socket.channel, self._go_away, self._errand.forsake)
+        self._given = given = give_away(self._socket.channel, self._go_away, self._errand.forsake)
         if given is not None:
             self._socket.given_away()
             texts = {

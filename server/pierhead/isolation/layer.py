@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pierhead.app import App
 from pierhead.board import Cell, Row
 from pierhead.interfaces.layer import Layer
-from pierhead.interfaces.native import NativeApplication
+from pierhead.interfaces.native import NativeApplication, enter_mount
 from pierhead.interfaces.sites import Sites
 from pierhead.isolation.call import answer
 from pierhead.isolation.conversation import converse
@@ -89,17 +89,22 @@ class Isolated(Layer):
     def _leads_to_isolated(self, request: Request, *, websocket: bool = False) -> bool:
         assert isinstance(self.application, NativeApplication)
         method = "" if websocket else request.method
-        return _leads(self.application.app, request, request.raw_path, method)
+        return _leads(self.application.app, request, method)
 
 
-def _leads(app: App, request: Request, raw_path: str, method: str) -> bool:
+def _leads(app: App, request: Request, method: str) -> bool:
     """Tell whether an isolated handler may be asked; "" is the method of WebSockets."""
-    for endpoint in app.before if not method else (*app.before, *app.after):
+    request.app = app
+    for endpoint in (*app.before, *app.after) if method else app.before:
         if endpoint.handler.isolated and (endpoint.when is None or endpoint.when(request)):
             return True
-    for place, _, index in app.router.matches(raw_path):
+    for place, _, index in app.router.matches(request.raw_path):
         if isinstance(place, Mount):
-            return _leads(place.app, request, "/" + raw_path.split("/", index)[index], method)
+            seen = enter_mount(request, index)
+            try:
+                return _leads(place.app, request, method)
+            finally:
+                request.app, request.root_path, request.raw_path = seen
         route = place.methods.get(method) if method else place.websocket
         if route is not None and route.handler.isolated:
             return True

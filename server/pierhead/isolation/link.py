@@ -54,6 +54,11 @@ class Link:
         """Whether frames have come that nobody has read."""
         return bool(self._frames)
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come than what has."""
+        return self._ended
+
     async def read(self) -> Frame | None:
         """Return the next frame; None once the other end is gone and all it sent was read."""
         while not self._frames:

@@ -171,7 +171,10 @@ class _Forker:
         while True:
             _, channels = self._reactor.wait(self._seconds_to_wait())
             if channels:
-                data, files, _, _ = socket.recv_fds(self._end, _ORDERS_BYTES, _MOST_FILES)
+                try:
+                    data, files, _, _ = socket.recv_fds(self._end, _ORDERS_BYTES, _MOST_FILES)
+                except OSError:
+                    break
                 if not data:
                     break
                 for frame in self._reader.feed(data):

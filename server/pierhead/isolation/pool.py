@@ -73,7 +73,8 @@ class Pool:
         self._processes: dict[int, PooledProcess] = {}
         self._idle: deque[PooledProcess] = deque()  # the one that is idle for longest on the left
         self._line: deque[asyncio.Future[PooledProcess]] = deque()
-        self._backoff = Backoff()
+        self._starts = Backoff()
+        self._crashes = Backoff(free=limits.max_processes)
         self._order_after = 0.0
         self._retry: asyncio.TimerHandle | None = None
         self._trim: asyncio.TimerHandle | None = None
@@ -128,12 +129,13 @@ class Pool:
 
     def lease(self) -> PooledProcess | None:
         """Return a process for one request, None where it has to wait in line."""
-        if self._line or not self._idle:
-            return None
-        process = self._idle.pop()  # the one whose memory is warm
-        process.busy = True
-        self._replenish()
-        return process
+        while self._idle and not self._line:
+            process = self._idle.pop()  # the one whose memory is warm
+            if not process.link.ended:  # else its end will be told in a moment
+                process.busy = True
+                self._replenish()
+                return process
+        return None
 
     async def wait_in_line(self) -> PooledProcess:
         """Return a process for one request when it is its turn; raises Busy where that takes too long."""
@@ -146,7 +148,7 @@ class Pool:
             async with asyncio.timeout(self.limits.queue_timeout_s or None):
                 return await turn
         except BaseException as error:
-            if turn.done() and not turn.cancelled():
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self.release(turn.result())
             if isinstance(error, TimeoutError):
                 raise Busy from None
@@ -167,6 +169,8 @@ class Pool:
             return
         process.retired = True
         process.link.send(Kind.GONE)
+        if process.deadline is not None:
+            process.deadline.cancel()
         loop = asyncio.get_running_loop()
         process.deadline = loop.call_later(patience_s, self._nursery.kill, process.tag)
 
@@ -206,10 +210,11 @@ class Pool:
         with contextlib.suppress(ValueError):
             self._idle.remove(process)
         if not process.ready:
-            self._did_not_start(process, how)
+            self._did_not_start(process, process.ended.result())
         elif not process.busy and not process.retired:
             self.crashed += 1
-            logger.error("process %d of %s %s while it was idle", process.pid, self.name, how)
+            what = f"process {process.pid} of {self.name} {how} while it was idle"
+            self._postpone(what, self._crashes, stacks)
         self._changed.set()
         self._replenish()
 
@@ -219,7 +224,8 @@ class Pool:
         for process in list(self._processes.values()):
             self.ended(process.tag, None, "the process that forks is gone", "")
         for turn in self._line:
-            turn.cancel()
+            if not turn.done():
+                turn.set_exception(Busy())
 
     # Inside
 
@@ -228,7 +234,7 @@ class Pool:
         if self._closed:
             return
         loop = asyncio.get_running_loop()
-        if loop.time() < self._order_after:
+        if loop.time() < self._order_after:  # then a timer calls again
             return
         starting = sum(not process.ready for process in self._processes.values())
         busy = self.busy
@@ -240,7 +246,8 @@ class Pool:
             try:
                 link = self._nursery.order(self._part, tag)
             except OSError as error:  # no descriptors left
-                self._postpone(f"a process of {self.name} cannot be forked: {error.strerror}")
+                what = f"a process of {self.name} cannot be forked: {error.strerror}"
+                self._postpone(what, self._starts)
                 return
             process = self._processes[tag] = PooledProcess(tag, link)
             process.deadline = loop.call_later(
@@ -262,7 +269,7 @@ class Pool:
             process.deadline.cancel()
             process.deadline = None
         process.ready = True
-        self._backoff.recovered()
+        self._starts.recovered()
         self._offer(process)
         ready = sum(one.ready for one in self._processes.values())
         if self._first is not None and not self._first.done() and ready >= self.limits.min_processes:
@@ -307,16 +314,23 @@ class Pool:
                 self._first.set_exception(StartError(what))
             self._closed = True
         elif not process.retired:
-            self._postpone(f"{self.name} did not start in an isolated process: {reason}")
+            head, _, rest = reason.partition("\n")
+            self._postpone(f"{self.name} did not start in an isolated process: {head}", self._starts, rest)
 
-    def _postpone(self, reason: str) -> None:
+    def _postpone(self, what: str, failures: Backoff, stacks: str = "") -> None:
+        """Log what has happened, and wait before the next fork where it has happened often."""
         loop = asyncio.get_running_loop()
-        seconds = self._backoff.failed(loop.time())
-        logger.error("%s; next try in %g s", reason, seconds)
+        seconds = failures.failed(loop.time())
+        then = f"; next try in {seconds:g} s" if seconds else "; replacing it"
+        logger.error("%s%s%s", what, then, stacks and "\n" + stacks)
         self._order_after = loop.time() + seconds
         if self._retry is not None:
             self._retry.cancel()
-        self._retry = loop.call_later(seconds + 0.01, self._replenish)
+        self._retry = loop.call_later(seconds, self._try_again)
+
+    def _try_again(self) -> None:
+        self._order_after = 0.0
+        self._replenish()
 
 
 _tags = itertools.count(1)

@@ -57,7 +57,7 @@ def run_process(application: Application, settings: Settings, end: socket.socket
     The exit code is 0, or 3 where the application did not start.
     """
     code = 1
-    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
     configure(settings, "process")
     try:

@@ -67,6 +67,8 @@ class Talk:
         elif self._relay is not None:
             await self._relay.take(frame)
         else:
+            if frame.kind is Kind.RELAY:  # messages may follow at once
+                self._relay = _Relay(self._link)
             self._ready = frame
             self._changed.set()
 
@@ -105,7 +107,7 @@ class Talk:
             await self._channel.accept(subprotocol, headers)
             self._go_away()
         else:
-            self._channel = self._relay = _Relay(self._link)
+            self._channel = self._relay
 
     async def reject(self, response: Response) -> None:
         """Have the worker answer the handshake; see WebSocketChannel."""

@@ -41,6 +41,11 @@ class Given:
     """Called with the close code when the server goes away."""
     lost: Callable[[], None]
     """Called when the connection is cut here."""
+    shell: WebSocketShell
+
+    def finished(self, sent_bytes: int) -> None:
+        """Note how much was sent over it, for the record."""
+        self.shell.sent_bytes = sent_bytes
 
     @property
     def requests(self) -> tuple[Request, ...]:
@@ -90,7 +95,7 @@ def give_away(
         return None
     server = connection.server
     code = server.close_code if server.draining else 0
-    given = Given(found.fileno(), b"", channel.handshake, code, told, lost)
+    given = Given(found.fileno(), b"", channel.handshake, code, told, lost, channel)
     given.ahead = connection.hand_over(given)
     channel.given_away()
     return given

@@ -43,15 +43,17 @@ def secure_port(server: Pierhead) -> int:
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_a_server_with_workers_speaks_tls_and_takes_new_certificates(tmp_path: Path, loop: str) -> None:
     certificate, key = make_certificate(tmp_path, "a", "DNS:a.example")
-    options = ["--listen", "https://127.0.0.1:0", "--listen", "https://127.0.0.1:0?proxy", "--loop", loop]
+    urls = [f"https://127.0.0.1:0{options}" for options in ("", "?proxy", "?max_headers=1")]
+    options = [*(part for url in urls for part in ("--listen", url)), "--loop", loop]
     with Pierhead(tmp_path, *options, "--tls-certificate", str(certificate), "--tls-key", str(key)) as server:
         port = secure_port(server)
         old, answer = shown(port)
         assert old == certificate.read_text()
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         assert main(["health", f"https://127.0.0.1:{port}"]) == 0
-        proxied = int(re.findall(r"https://127\.0\.0\.1:([0-9]+)", server.log)[1])
+        proxied, limited = map(int, re.findall(r"https://127\.0\.0\.1:([0-9]+)", server.log)[1:3])
         assert shown(proxied, HEADER)[1].startswith(b"HTTP/1.1 200 OK\r\n")
+        assert shown(limited)[1].startswith(b"HTTP/1.1 431 "), "it has a limit of its own"
         make_certificate(tmp_path, "a", "DNS:a.example")
         server.signal(signal.SIGHUP)
         server.wait_for_log("generation 2 serves on")

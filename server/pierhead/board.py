@@ -9,9 +9,25 @@ from __future__ import annotations
 
 import enum
 import mmap
+import os
+import sys
 from collections.abc import Iterator
 
-__all__ = ["BLOCKS", "BOARD_BYTES", "NOTES", "NOTE_BYTES", "ROWS", "Board", "Cell", "Desk", "Row", "State"]
+from pierhead.scratch import scratch_file
+
+__all__ = [
+    "BLOCKS",
+    "BOARD_BYTES",
+    "CROWD",
+    "NOTES",
+    "NOTE_BYTES",
+    "ROWS",
+    "Board",
+    "Cell",
+    "Desk",
+    "Row",
+    "State",
+]
 
 BLOCKS = 64
 """Generations at a time: one serves, the others drain."""
@@ -25,8 +41,12 @@ NOTE_BYTES = 192
 _CELLS_BYTES = 1024
 _ROW_BYTES = _CELLS_BYTES + NOTES * NOTE_BYTES
 _BLOCK_BYTES = ROWS * _ROW_BYTES
-BOARD_BYTES = BLOCKS * _BLOCK_BYTES
-"""The size of a board; only the rows that are in use take memory."""
+CROWD = 1024
+"""Clients in a worker's table of them; see `pierhead.transports.crowd`."""
+_CROWD_BYTES = CROWD * 8
+_CROWDS = BLOCKS * _BLOCK_BYTES  # where the tables begin
+BOARD_BYTES = _CROWDS + BLOCKS * ROWS * _CROWD_BYTES
+"""The size of a board; only what is in use of it takes memory."""
 
 
 class Cell(enum.IntEnum):
@@ -102,6 +122,9 @@ class Row:
     def __init__(self, memory: mmap.mmap, offset: int) -> None:
         self._memory = memory
         self._notes = offset + _CELLS_BYTES
+        crowd = _CROWDS + offset // _ROW_BYTES * _CROWD_BYTES
+        self.crowd = memoryview(memory)[crowd : crowd + _CROWD_BYTES].cast("Q")
+        """How many connections the process has from whom."""
         self.cells = memoryview(memory)[offset : offset + _CELLS_BYTES].cast("q")
         """The numbers, by `Cell`."""
 
@@ -136,6 +159,8 @@ class Row:
         self.cells[:] = memoryview(bytes(_CELLS_BYTES)).cast("q")
         for index in range(NOTES):
             self.note(index, b"")
+        if any(self.crowd):
+            self.crowd[:] = memoryview(bytes(_CROWD_BYTES)).cast("Q")
 
 
 class Board:
@@ -145,7 +170,12 @@ class Board:
     """
 
     def __init__(self, fd: int | None = None) -> None:
-        self._memory = mmap.mmap(-1 if fd is None else fd, BOARD_BYTES)
+        if fd is None and sys.platform != "win32":  # anonymous memory would be counted as if all were in use
+            own = scratch_file("pierhead-board", BOARD_BYTES)
+            self._memory = mmap.mmap(own, BOARD_BYTES)
+            os.close(own)
+        else:
+            self._memory = mmap.mmap(-1 if fd is None else fd, BOARD_BYTES)
 
     def row(self, block: int, index: int) -> Row:
         """Return a row; 0 is the generation's. It is valid as long as the process lives."""

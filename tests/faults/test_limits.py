@@ -14,7 +14,7 @@ import pytest
 from pierhead.messages.headers import Headers
 from pierhead.supervisor import control as control_socket
 from pierhead.transports.body import IncomingBody
-from pierhead.transports.server import client_key
+from pierhead.transports.crowd import client_key
 from tests.faults.test_balance import ask, connect
 from tests.supervisor.harness import APP, Pierhead, eventually
 
@@ -37,12 +37,12 @@ def response(client: socket.socket) -> bytes:
 
 
 def test_one_connection_too_many_of_a_client_is_429_until_another_is_closed(tmp_path: Path) -> None:
-    options = ("--max-connections-per-client", "3", "--trusted-proxies", "none")
-    with Pierhead(tmp_path, *options, workers=1) as server, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(connect(server)) for _ in range(3)]
-        assert len({ask(client) for client in clients}) == 1
-        with connect(server) as fourth:
-            refused = response(fourth)
+    options = ("--max-connections-per-client", "12", "--trusted-proxies", "none")
+    with Pierhead(tmp_path, *options, workers=3) as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(server)) for _ in range(12)]
+        assert len({ask(client) for client in clients}) > 1, "it counts in all workers"
+        with connect(server) as another:
+            refused = response(another)
         assert refused.startswith(b"HTTP/1.1 429 ")
         assert b"too many connections from your address" in refused
         clients.pop().close()

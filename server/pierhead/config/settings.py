@@ -268,7 +268,7 @@ class Settings:
     max_connections_per_client: int = limit(
         1000,
         Kind.COUNT,
-        "connections of one address (IPv6: /64) at a time in a worker, but for trusted_proxies; one more "
+        "connections of one address (IPv6: /64) at a time in all workers, but for trusted_proxies; one more "
         "gets 429",
         zero="no limit",
     )

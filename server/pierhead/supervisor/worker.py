@@ -166,7 +166,7 @@ async def _serve_until(
     server, lines = _make_server(Latest(application, row), settings, access_log, share)
 
     def look_around(_: Row) -> None:
-        share.everybody = [other.cells for other in desk.everybody_else()]
+        share.know(desk.everybody_else())
 
     pulse = Pulse(
         desk, [partial(report, server), partial(publish, lines), look_around, *publishers], share.meet

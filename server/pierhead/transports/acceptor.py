@@ -11,7 +11,7 @@ import asyncio
 import logging
 import socket as socket_module
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pierhead.board import Cell, Row
@@ -43,6 +43,10 @@ class Share:
         """What this worker writes."""
         self.everybody: list[memoryview] = []
         """The cells of all other workers, whatever they do."""
+        self.crowd = row.crowd
+        """Whose connections this worker has."""
+        self.crowds: list[memoryview] = []
+        """Whose the other workers have."""
         self._peers: list[memoryview] = []
         self._at_meeting = 0
 
@@ -55,6 +59,12 @@ class Share:
         cells = self._cells
         most = max((peer[_TAKEN] for peer in peers), default=0)
         self._at_meeting = cells[_TAKEN] = max(cells[_TAKEN], most - _DEBT)
+
+    def know(self, others: Iterable[Row]) -> None:
+        """Take note of the rows of all other workers, for limits that hold for all; a few times a second."""
+        rows = list(others)
+        self.everybody = [row.cells for row in rows]
+        self.crowds = [row.crowd for row in rows]
 
     def wait_s(self, connections: int) -> float:
         """Return how long to wait for another worker to take the next connection, 0 where it is our turn.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import dataclasses
-import ipaddress
 import itertools
 import math
 import os
@@ -13,7 +12,6 @@ import re
 import socket as socket_module
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Sized
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,6 +27,7 @@ from pierhead.protocols.http1 import Http1Limits, RequestHead, SimpleHeads, spli
 from pierhead.transports.acceptor import Acceptor, Share
 from pierhead.transports.body import IncomingBody
 from pierhead.transports.connection import HttpConnection
+from pierhead.transports.crowd import Crowd, client_key
 from pierhead.transports.descriptors import connection_budget
 from pierhead.transports.meter import Meter
 from pierhead.transports.tally import Tally
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from pierhead.interfaces.base import Application
     from pierhead.transports.carrier import Origin
 
-__all__ = ["Recorder", "Server", "client_key"]
+__all__ = ["Recorder", "Server"]
 
 
 class Recorder(Protocol):
@@ -106,7 +105,7 @@ class Server:
         self._make_id = self._next_id  # bound once
         self._connections: set[HttpConnection] = set()
         self._counted: dict[HttpConnection, str] = {}
-        self._by_client: Counter[str] = Counter()
+        self._crowd = Crowd(share)
         self.task_ended: Callable[[], None] = _nothing
         """Called when a request that took its time has ended."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -197,7 +196,7 @@ class Server:
             if "max_connections" in own:
                 door._own_tally = Tally(self._share, len(self._doors))  # as all workers count them
             if "max_connections_per_client" in own:
-                door._by_client = Counter()
+                door._crowd = Crowd(self._share, len(self._doors))
             if application is not None:
                 door.application, door.respond = application, application.respond
                 door._tasks = set()
@@ -302,8 +301,7 @@ class Server:
         if self.settings.max_connections_per_client and not connection.trusted:
             who = client_key(connection.client.host)
             self._counted[connection] = who
-            self._by_client[who] += 1
-            if self._by_client[who] > self.settings.max_connections_per_client:
+            if self._crowd.come(who) > self.settings.max_connections_per_client:
                 return 429
         return 0
 
@@ -318,9 +316,7 @@ class Server:
         self._empty.set()
         who = self._counted.pop(connection, None)
         if who is not None:
-            self._by_client[who] -= 1
-            if not self._by_client[who]:
-                del self._by_client[who]
+            self._crowd.go(who)
 
     def make_body(self, started: Callable[[], None], changed: Callable[[], None]) -> IncomingBody:
         """Return a body to be fed; see IncomingBody."""
@@ -441,16 +437,6 @@ class Server:
         for chore in self.chores:
             chore(self.now)
         self._sweep = loop.call_later(SWEEP_S, self._tick)
-
-
-def client_key(host: str) -> str:
-    """Return whom an address stands for: of IPv6 one client usually has all of a /64."""
-    if ":" not in host or host.startswith("unix:"):
-        return host
-    try:
-        return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))
-    except ValueError:
-        return host
 
 
 def _nothing() -> None:

@@ -1,9 +1,9 @@
 """Counts the connections of each client that are open at the same time, in all workers of a server.
 
 Each worker has a table on the board, of what it has from whom, which the others look into. It is a hash table
-of words: 48 bits of a client's hash and 16 of its connections. A word is written at once, so that nothing is
-locked; and as a worker writes its own before it reads the others', two that take a connection at the same time
-both see one too many, rather than neither. A client that has no place counts in its own worker only.
+of words: 48 bits of a client's hash and 16 of its connections. A word is written at once, and nothing locked.
+As a worker writes its own before it reads the others', two that take a connection at once both see one too
+many, rather than neither. A client that has no place counts in its own worker only.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any
 __all__ = ["ROOT", "Kit", "eventually"]
 
 ROOT = Path(__file__).parents[1]
-TIMEOUT_S = 50.0
+TIMEOUT_S = 150.0
 
 
 def eventually(condition: Callable[[], object], what: str, timeout_s: float = TIMEOUT_S) -> None:

@@ -31,7 +31,7 @@ from types import TracebackType
 __all__ = ["Command", "ReadmeError", "commands", "matches", "run_readme"]
 
 DOCUMENTED = "http://127.0.0.1:8080"
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
 
 
 class ReadmeError(AssertionError):

@@ -228,7 +228,7 @@ async def test_the_end_is_not_held_up_by_a_reader_that_sleeps(
         fill(writer)
         output = standard_output(writer)
         output.write(LINE)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.to_thread(output.close)
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 APP = "loadtest.survival.app:app"
 HANG_S = 2
-START_S = 30.0
+START_S = 60.0
 
 
 def commands(port: str) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from stack.state import ROOT
 __all__ = ["PROGRAMS", "PROXY", "Apache", "Caddy", "Nginx", "Program"]
 
 PROXY = ROOT / "proxy"
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
 
 

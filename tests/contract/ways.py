@@ -37,7 +37,7 @@ from tests.contract.wire import (
 
 __all__ = ["Serving", "Way", "http_way"]
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 90.0
 EXPECTS = b"Expect: 100-continue\r\n"
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
 

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parents[2]
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 90.0
 
 
 class Difference(NamedTuple):

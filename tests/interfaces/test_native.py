@@ -16,7 +16,7 @@ from pierhead.interfaces.native import NativeApplication
 from pierhead.testing import Client
 
 T = TypeVar("T")
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 
 
 def step(coroutine: Coroutine[Any, Any, T]) -> T:

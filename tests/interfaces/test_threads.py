@@ -13,7 +13,7 @@ import pytest
 
 from pierhead.interfaces.threads import ThreadPool
 
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 
 
 @pytest.fixture

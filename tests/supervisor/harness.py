@@ -61,7 +61,7 @@ async def events(request: Request) -> Response:
 """
 
 
-def eventually(condition: Callable[[], object], what: str, seconds: float = 15.0) -> None:
+def eventually(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Wait until a condition holds; fails with `what` where it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -144,7 +144,7 @@ class Pierhead:
         self.note_processes()
         self.process.send_signal(number)
 
-    def wait(self, seconds: float = 20.0) -> int:
+    def wait(self, seconds: float = 60.0) -> int:
         """Wait for the master's end; returns its exit code."""
         return self.process.wait(seconds)
 
@@ -186,7 +186,7 @@ class Pierhead:
         self.note_processes()
         return {pid for pid in self.pids if alive(pid) and parent_of(parent_of(pid)) == self.process.pid}
 
-    def wait_for_log(self, text: str, count: int = 1, seconds: float = 20.0) -> None:
+    def wait_for_log(self, text: str, count: int = 1, seconds: float = 60.0) -> None:
         """Wait until `text` stands in the log `count` times."""
         with self._lock:
             done = self._lock.wait_for(lambda: self.log.count(text) >= count, seconds)

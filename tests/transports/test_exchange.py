@@ -331,7 +331,7 @@ def test_a_client_that_never_reads_is_cut(app: App) -> None:
     with Client(app, write_timeout_s=0.1) as client:
         transport = client._call(client._connect())
         client._do(transport.send, get("/endless"))
-        client._call(asyncio.wait_for(ended.wait(), 5))
+        client._call(asyncio.wait_for(ended.wait(), 30))
         assert transport.is_closing()
 
 
@@ -352,7 +352,7 @@ def test_a_stream_ends_when_its_client_leaves(app: App) -> None:
     with Client(app) as client:
         with client.stream("GET", "/events") as stream:
             assert next(iter(stream)) == b"first"
-        client._call(asyncio.wait_for(ended.wait(), 5))
+        client._call(asyncio.wait_for(ended.wait(), 30))
 
 
 def test_an_event_stream_ends_cleanly_when_the_server_drains(app: App) -> None:

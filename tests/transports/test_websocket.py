@@ -172,7 +172,7 @@ def test_a_handler_learns_that_sending_is_over(app: App) -> None:
         with client.websocket("/ticker") as socket:
             socket.receive()
             socket.close()
-        client._call(asyncio.wait_for(failed.wait(), 5))
+        client._call(asyncio.wait_for(failed.wait(), 30))
 
 
 def test_a_peer_that_sends_more_than_is_read_is_made_to_wait(app: App) -> None:

@@ -17,7 +17,7 @@ from pierhead.transports.server import Server
 
 __all__ = ["TIMEOUT_S", "Serving", "exchange", "serving"]
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 90.0
 _T = TypeVar("_T")
 
 

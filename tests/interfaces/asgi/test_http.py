@@ -20,7 +20,7 @@ from pierhead.testing import Client, handle_raw
 from .support import Handler, body, http, start
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def answer(handler: Handler, request: bytes = GET, **settings: Any) -> tuple[bytes, bytes]:

@@ -16,7 +16,7 @@ from pierhead import App, HTTPError, Request, Response, WebSocket, WebSocketClos
 from pierhead.interfaces.asgi.scope import Message, Scope
 from pierhead.testing import Client, WebSocketRejected
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

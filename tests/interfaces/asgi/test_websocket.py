@@ -14,7 +14,7 @@ from pierhead.testing import Client, WebSocketRejected
 
 from .support import Handler, http
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def accepting(handler: Handler, **fields: Any) -> ASGIApp:

@@ -22,7 +22,7 @@ from pierhead.supervisor.listeners import bind
 from pierhead.testing import Client
 from pierhead.transports.server import Server
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 Answers = Callable[[int, int], bytes | None]
 """From the number of the connection and of the request on it to what is sent; None closes the connection."""

@@ -14,7 +14,7 @@ import pytest
 from pierhead.interfaces.gateway import ProgramApplication
 from pierhead.testing import Client, WebSocketRejected
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 PLAIN = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\n"
 DUMP = """#!/usr/bin/perl
 use strict;

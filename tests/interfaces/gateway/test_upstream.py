@@ -20,7 +20,7 @@ from pierhead.interfaces.gateway.upstream import Upstream
 from pierhead.protocols.fastcgi import EndRequest, ProtocolStatus, RecordType, render
 from pierhead.testing import Client, WebSocketRejected
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 SCRIPT = """<?php
 header("X-One: 1");

@@ -18,7 +18,7 @@ from pierhead.interfaces.wsgi import WSGIApp, WSGIApplication
 from pierhead.testing import Client, WebSocketRejected, handle_raw
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 TEXT = [("Content-Type", "text/plain")]
 
 Environ = dict[str, Any]

@@ -22,6 +22,8 @@ DIRECT = [
     "HTTP/1.1 on a unix socket",
     "HTTPS",
     "HTTP/1.1 on standard input and output",
+    "HTTP/2",
+    "HTTP/2 over TLS",
     "FastCGI",
     "SCGI",
     "CGI",

@@ -23,6 +23,7 @@ from pierhead.transports.stdio import StreamTransport
 from tests.certificates import make_certificate
 from tests.contract.applications import ByHost, native
 from tests.contract.executable import write_program
+from tests.contract.http2 import ask_by_http2
 from tests.contract.wire import (
     Answer,
     Ask,
@@ -70,6 +71,7 @@ class Serving:
     def __init__(self, folder: Path) -> None:
         certificate, key = make_certificate(folder, "localhost", "DNS:localhost")
         self._settings = Settings(tls_certificate=(str(certificate),), tls_key=(str(key),))
+        self._tls = {protocol: _tls_context(certificate, protocol) for protocol in ("http/1.1", "h2")}
         self._unix = str(folder / "http.sock")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -101,6 +103,8 @@ class Serving:
             "HTTP/1.1 on a unix socket": Way(self._ask_unix, nobody),
             "HTTPS": Way(self._ask_https, {"the scheme": b"https"}),
             "HTTP/1.1 on standard input and output": Way(self._ask_stdio, nobody),
+            "HTTP/2": Way(self._ask_http2),
+            "HTTP/2 over TLS": Way(self._ask_http2_over_tls, {"the scheme": b"https"}),
             "FastCGI": Way(self._ask_fastcgi, by_http=False),
             "SCGI": Way(self._ask_scgi, by_http=False),
             "CGI": Way(self._ask_cgi, by_http=False),
@@ -132,9 +136,18 @@ class Serving:
         return http_answer(_exchange(client, *http_parts(_closing(ask))), ask.method)
 
     def _ask_https(self, ask: Ask) -> Answer:
-        context = ssl.create_default_context(cafile=self._settings.tls_certificate[0])
-        client = context.wrap_socket(_connect(self.ports["https"]), server_hostname="localhost")
-        return http_answer(_exchange(client, *http_parts(_closing(ask))), ask.method)
+        return http_answer(_exchange(self._connect_tls("http/1.1"), *http_parts(_closing(ask))), ask.method)
+
+    def _ask_http2(self, ask: Ask) -> Answer:
+        return ask_by_http2(_connect(self.ports["http"]), ask, "http")
+
+    def _ask_http2_over_tls(self, ask: Ask) -> Answer:
+        return ask_by_http2(self._connect_tls("h2"), ask, "https")
+
+    def _connect_tls(self, protocol: str) -> ssl.SSLSocket:
+        client = self._tls[protocol].wrap_socket(_connect(self.ports["https"]), server_hostname="localhost")
+        assert client.selected_alpn_protocol() == protocol
+        return client
 
     def _ask_fastcgi(self, ask: Ask) -> Answer:
         request = fastcgi_request(dataclasses.replace(ask, variables=LOCAL))
@@ -175,6 +188,12 @@ class Serving:
                     rest = rest[theirs.write(rest) :]
 
             return _converse(send, lambda: ours.read(1 << 16), theirs.close, head, body)
+
+
+def _tls_context(certificate: Path, protocol: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.set_alpn_protocols([protocol])
+    return context
 
 
 async def _listen(server: Server, url: str) -> int:

@@ -193,6 +193,7 @@ class Server:
             own = dict(listener.limits)
             door = self._doors[listener.limits] = copy.copy(self)
             door._limit(dataclasses.replace(self.settings, **own))
+            door._set_time(self.clock())
             if "max_connections" in own:
                 door._own_tally = Tally(self._share, len(self._doors))  # as all workers count them
             if "max_connections_per_client" in own:

@@ -9,8 +9,10 @@ import pytest
 from stack.matrix import check as registry
 from stack.matrix.check import Cell, Check, Differs, Verdict, check, judge
 from stack.matrix.checks import CHECKS
+from stack.matrix.gateways import GATEWAYS, Shipped, changes, edited
 from stack.matrix.options import TARGETS
 from stack.matrix.place import MORE
+from stack.matrix.programs import PROXY
 from stack.matrix.report import as_json, page, summary, table
 from stack.matrix.runner import run_check, run_checks
 from stack.matrix.target import Target
@@ -123,8 +125,31 @@ def test_the_page_has_outcomes_with_their_reasons() -> None:
     assert text.endswith("\n1. It is nginx.\n")
 
 
+def test_the_page_has_a_table_of_its_own_for_what_was_found_by_fastcgi_and_scgi() -> None:
+    by_gateway = cells(("nginx-scgi", 1, "pass", "200", ""), ("caddy-fastcgi", 1, "differs", "404", "why"))
+    text = page(as_json_of([*FOUND, *by_gateway]))
+    assert "| a \\| b | 200 |  | ok |  |  | 404 (2) |\n" in text.partition("## By FastCGI and SCGI")[2]
+    assert "By FastCGI" not in page(as_json_of(FOUND))
+
+
 def as_json_of(found: list[Cell]) -> dict[str, object]:
     return as_json(found, {"one": DIFFERENT}, [Target("nginx", 1, 2, "nginx 1.31")], {})
+
+
+def test_a_copied_file_is_changed_where_it_says_so_and_nowhere_else() -> None:
+    text = "# <-- where\nlisten 80;\nserver 1;  # <-- whom\nroot /srv;\n"
+    found = edited(text, {"listen": "listen 81;", "server": "server 2;"})
+    assert found == "# <-- where\nlisten 81;\nserver 2;\nroot /srv;\n"
+    with pytest.raises(ValueError, match="'root /srv;' is not marked"):
+        edited(f"a\nb\n{text.splitlines()[3]}", {"root": "root /"})
+
+
+@pytest.mark.parametrize("shipped", GATEWAYS.values(), ids=list(GATEWAYS))
+def test_each_shipped_file_can_be_changed_for_this_place(shipped: Shipped) -> None:
+    text = (PROXY / shipped.program.name / shipped.file).read_text(encoding="utf-8")
+    changed = edited(text, changes(shipped.program.name, text, 4711, "127.0.0.1:4712"))
+    assert "4711" in changed
+    assert "127.0.0.1:4712" in changed
 
 
 def test_the_table_and_the_summary_show_what_fails() -> None:

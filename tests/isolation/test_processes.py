@@ -59,7 +59,7 @@ def test_reloads_under_load_lose_nothing_and_leave_nobody_behind(tmp_path: Path)
             eventually(lambda: answer(server)["version"] == "two", "the new code", seconds=60)
             load.more(20)
         assert load.failed == []
-        assert not any(map(alive, before[0]))
+        eventually(lambda: not any(map(alive, before[0])), "the old ones leave", seconds=30)
         eventually(lambda: len(server.workers()) == 2, "two workers")
         eventually(lambda: len(isolated_processes(server)) == 2, "a process each", seconds=30)
         assert len(server.note_processes()) == len(before[0])

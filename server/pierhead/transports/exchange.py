@@ -29,11 +29,13 @@ _FILE_PIECE_BYTES = 256 << 10
 
 
 _Task = asyncio.Task  # looking up what is in asyncio takes long
+_running_loop = asyncio.get_running_loop
 if sys.version_info >= (3, 12):
 
     def start_task(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `coroutine` as a task of its own; its part up to where it first waits runs at once."""
-        return _Task(coroutine, eager_start=True)
+        # With the loop: eager tasks of Python 3.13.0 do not find it by themselves.
+        return _Task(coroutine, loop=_running_loop(), eager_start=True)
 
 else:
 

@@ -197,6 +197,12 @@ def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject
     if options.faults and subject.disturb is None:
         raise TargetError("faults happen to a stack of ./kit or of docker compose, and none is running")
     document = begin(options, scenarios, targets, subject)
+    started = datetime.fromisoformat(document["started"])
+    folder = options.output / f"bench-{started:%Y%m%d-%H%M%S}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TargetError(f"cannot write a report: {error}; choose a folder with --output") from error
     roles = processes(subject.status)
     with contextlib.ExitStack() as stack:
         placement = stack.enter_context(placed(roles, subject.bind)) if options.pin else NOWHERE
@@ -214,7 +220,7 @@ def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject
         measuring.announce()
         try:
             measuring.warm_up()
-            measuring.rounds(document["runs"])
+            measuring.rounds(document["runs"], lambda: keep(document, folder))
             if options.sweep:
                 measuring.sweeps(document["sweeps"])
             measuring.ramps(document["ramps"])
@@ -230,9 +236,18 @@ def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject
             print("\nInterrupted; this is what was measured:", flush=True)
     document["finished"] = now()
     results.conclude(document)
-    started = datetime.fromisoformat(document["started"])
-    code = show(document, options.output / f"bench-{started:%Y%m%d-%H%M%S}")
+    code = show(document, folder)
     return code if document["complete"] else 130
+
+
+def keep(document: dict[str, Any], folder: Path) -> None:
+    """Write down what has been measured until now: a run that ends without a word leaves that."""
+    document["finished"] = now()
+    results.conclude(document)
+    try:
+        results.write(folder, document)
+    except OSError as error:
+        print(f"  cannot write down what was measured until now: {error}", file=sys.stderr, flush=True)
 
 
 def begin(

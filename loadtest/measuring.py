@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -87,8 +87,8 @@ class Measuring:
                     self.load(scenario, target, WARM_UP_S)
                     break
 
-    def rounds(self, runs: list[dict[str, Any]]) -> None:
-        """Append each run to `runs`.
+    def rounds(self, runs: list[dict[str, Any]], after: Callable[[], None] = lambda: None) -> None:
+        """Append each run to `runs`; `after` is called after each round but the last.
 
         Where that is possible, each round meets new processes of the application. What differs from one start
         to the next (memory layout, hash seed, who has which connection) is then in the rounds' spread, and so
@@ -100,6 +100,7 @@ class Measuring:
         for number, (turn, scenario, target) in enumerate(steps, 1):
             if turn > last:
                 last = turn
+                after()
                 self.begin_again(turn)
             one = self.run(turn, scenario, target)
             runs.append(one)

@@ -190,12 +190,16 @@ def rankings(results: Sequence[Mapping[str, Any]]) -> dict[str, list[list[str]]]
 
 
 def write(folder: Path, document: Mapping[str, Any]) -> Path:
-    """Write `report.json` into a folder; return its path. Raises OSError."""
+    """Write `report.json` into a folder, whole or not at all; return its path. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.json"
     part = folder / "report.json.part"
-    part.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
-    part.replace(path)
+    try:
+        part.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)  # on a full disk it is in everybody's way
+        raise
     return path
 
 

@@ -79,9 +79,9 @@ def verdict(document: Mapping[str, Any]) -> Table:
             (
                 *start,
                 places.get(start, "-"),
-                words.estimate(stats.mean([run["requests_per_s"] for run in runs])),
-                words.amount(stats.mean([latency_ms(run, "p50") for run in runs]).value),
-                words.estimate(stats.mean([latency_ms(run, "p99") for run in runs])),
+                words.estimate(stats.geometric([run["requests_per_s"] for run in runs])),
+                words.amount(stats.geometric([latency_ms(run, "p50") for run in runs]).value),
+                words.estimate(stats.geometric([latency_ms(run, "p99") for run in runs])),
                 per_request(runs),
                 f"{what}{words.times(Interval(**ratio))}" if ratio else "",
             )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import resource
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from loadtest import bench, results, tools
+from loadtest.measuring import Measuring
 from loadtest.report import command, drawing, page
 from loadtest.scenario import load_all
 from loadtest.subject import Subject
+from loadtest.targets import TargetError
 from loadtest.tools import Sample
 from tests.loadtest.fake import FakeStack
 
@@ -227,15 +230,88 @@ def test_an_interrupted_run_reports_what_it_has(
     assert stack.users == {}
 
 
-def test_a_report_that_cannot_be_written_fails_after_the_table(
+def test_a_folder_that_cannot_be_written_is_named_before_anything_is_measured(
     stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     occupied = tmp_path / "file"
     occupied.touch()
     assert bench.main(["--quick", "--output", str(occupied)], running(stack, "app")) == 1
+    assert "choose a folder with --output" in capsys.readouterr().err
+    assert runs == []
+
+
+def test_each_round_meets_new_processes(stack: FakeStack, runs: list[str], tmp_path: Path) -> None:
+    def renew() -> None:
+        runs.append("renewed")
+
+    argv = ["--rounds", "3", "--scenarios", "plaintext", "--output", str(tmp_path)]
+    assert bench.main(argv, running(stack, "app", renew=renew)) == 0
+    url = f"{stack.url}/"
+    assert runs == [url, url, "renewed", url, url, "renewed", url, url]  # each time a warm-up, and a round
+    assert document_in(tmp_path)["settings"]["renewed"] is True
+
+
+def test_a_target_that_dies_between_rounds_has_no_number(
+    stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    refused = Sample(errors={"tool": 1}, note="unable to connect")
+
+    def renew() -> None:
+        monkeypatch.setattr(tools, "run_wrk", lambda url, **options: refused)
+        raise TargetError("app-1 does not come back")
+
+    argv = ["--rounds", "2", "--scenarios", "plaintext", "--output", str(tmp_path)]
+    assert bench.main(argv, running(stack, "app", renew=renew)) == 1
+    output = capsys.readouterr().out
+    assert "before round 2: app-1 does not come back" in output
+    assert "plaintext direct: errors: tool 1: unable to connect" in output
+    assert document_in(tmp_path)["complete"] is True
+
+
+def test_each_round_is_written_down_when_it_is_over(
+    stack: FakeStack, runs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(measuring: Measuring, turn: int) -> None:
+        raise SystemExit(f"no mercy before round {turn}")
+
+    monkeypatch.setattr(Measuring, "begin_again", killed)
+    argv = ["--rounds", "3", "--scenarios", "plaintext", "--output", str(tmp_path)]
+    with pytest.raises(SystemExit, match="before round 2"):
+        bench.main(argv, running(stack, "app", "caddy"))
+    document = document_in(tmp_path)
+    assert document["complete"] is False
+    assert [one["rounds"] for one in document["results"]] == [1, 1]
+
+
+@pytest.fixture
+def full_disk(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With the third measurement no file can become longer than nothing any more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def wrk(url: str, **options: Any) -> Sample:
+        runs.append(url)
+        if len(runs) == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+        return GOOD
+
+    monkeypatch.setattr(tools, "run_wrk", wrk)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_on_a_full_disk_the_table_is_shown_and_earlier_rounds_stay(
+    stack: FakeStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--rounds", "2", "--scenarios", "plaintext", "--output", str(tmp_path)]  # warm-up and two rounds
+    assert bench.main(argv, running(stack, "app")) == 1
     said = capsys.readouterr()
-    assert "1,000" in said.out
+    assert "plaintext  direct" in said.out
+    assert "File too large" in said.err
     assert "choose a folder with --output" in said.err
+    assert len(document_in(tmp_path)["runs"]) == 1
+    assert not list(tmp_path.glob("*/*.part"))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ __all__ = ["order", "port_range", "scheduling", "unit"]
 # The units that take longest, in the order in which they begin: name -> where their tests are. Whatever is
 # not in here is a unit for each file, and comes afterwards. An entry too few costs time, and nothing else.
 FIRST: dict[str, Sequence[str]] = {
+    "images": ("tests/compose/test_project.py", "tests/compose/test_dockerfile.py"),
     "containers": ("tests/compose/",),
     "environments": ("tests/stack/test_bootstrap.py",),
     "commands": ("tests/stack/test_commands.py",),

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 def test_a_file_is_a_unit_and_so_are_those_that_share_something() -> None:
     assert parallel.unit("tests/app/test_hooks.py::test_one[a::b]") == "tests/app/test_hooks.py"
     assert parallel.unit("tests/compose/test_stack.py::test_one") == "containers"
-    assert parallel.unit("tests/compose/test_project.py::TestIt::test_one[x]") == "containers"
+    assert parallel.unit("tests/compose/test_project.py::TestIt::test_one[x]") == "images"
 
 
 def test_each_place_that_is_named_is_there() -> None:

@@ -46,8 +46,9 @@ Other streams go on. A stream whose client has no room for the response, or make
 `write_timeout_s`, is reset with CANCEL.
 
 The connection ends, and a GOAWAY says why, for what the protocol forbids: frames out of place, too long, or
-of a wrong stream, a body that is not as long as its Content-Length (PROTOCOL_ERROR, FRAME_SIZE_ERROR,
-FLOW_CONTROL_ERROR, STREAM_CLOSED). It ends with ENHANCE_YOUR_CALM, and a warning in the log, for
+of a wrong stream, a Content-Length that is no number, a body that is not as long (PROTOCOL_ERROR,
+FRAME_SIZE_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED). It ends with ENHANCE_YOUR_CALM, and a warning in the
+log, for
 
 - a header section of more than twice what `max_head_bytes` and `max_headers` allow, compressed or not, or
   in more than 32 frames;

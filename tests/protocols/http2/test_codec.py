@@ -440,6 +440,26 @@ def test_what_no_client_may_send_ends_the_connection(frames: list[Frame | bytes]
     assert Pair().fails(*frames).code == code.name
 
 
+def test_a_frame_of_a_stream_that_was_never_opened() -> None:
+    pair = Pair()
+    pair.ask()
+    failed = pair.fails(DataFrame(3, b"a"))
+    assert failed == Failed("PROTOCOL_ERROR", "a frame of stream 3, which is not open")
+
+
+def test_what_follows_an_early_answer_is_ignored() -> None:
+    pair = Pair()
+    pair.peer.request(method="POST", body=b"a", end=False)
+    began, *_ = pair.say()
+    assert isinstance(began, Began)
+    began.stream.respond(200, [], b"enough")
+    pair.codec.commit(began.stream)
+    pair.codec.take_output(1 << 20)  # is on its way
+    pair.peer.data(1, b"more")
+    pair.peer.h2.send_headers(1, [(b"x-sum", b"6")], end_stream=True)
+    assert pair.codec.feed(pair.peer.out()) == []
+
+
 def test_a_body_of_another_length_than_announced_ends_the_connection() -> None:
     pair = Pair()
     pair.peer.section(
@@ -505,10 +525,10 @@ def test_a_window_that_is_opened_byte_by_byte() -> None:
 def test_a_client_that_reads_much_may_say_so_often() -> None:
     pair = Pair(window=0)
     stream = pair.ask()
-    stream.respond(200, [], b"x" * (2 << 20))
+    stream.respond(200, [], b"x" * (1 << 20))
     pair.answer(stream)
     pair.peer.h2.increment_flow_control_window(1 << 24)
-    for _ in range(2 << 10):
+    for _ in range(1 << 10):
         pair.peer.h2.increment_flow_control_window(1024, 1)
         pair.peer.h2.increment_flow_control_window(1)
         assert pair.say() == []

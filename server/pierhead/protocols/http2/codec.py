@@ -26,7 +26,7 @@ from h2.events import (
     TrailersReceived,
     WindowUpdated,
 )
-from h2.exceptions import ProtocolError
+from h2.exceptions import NoSuchStreamError, ProtocolError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
@@ -133,6 +133,8 @@ class Http2Codec:
         except ExcessError as error:
             self._fail(error.code, error.reason, events)
             self._h2.close_connection(error.code, error.reason.encode())
+        except NoSuchStreamError as error:
+            self._fail(error.error_code, f"a frame of stream {error.stream_id}, which is not open", events)
         except ProtocolError as error:
             self._fail(error.error_code, str(error), events)
         return events

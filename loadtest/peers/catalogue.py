@@ -21,6 +21,7 @@ __all__ = ["APPS", "OURS", "PEERS", "Peer", "PeerError", "select"]
 OURS = "pierhead"
 APPS = "loadtest.peers.apps"
 KEEP_ALIVE_S = "75"
+THREADS = "16"  # of servers that run WSGI applications in threads
 FILES = 16384
 ALL = (
     "minimal",
@@ -78,7 +79,7 @@ def pierhead(interface: str) -> Callable[[int, int, Path], Sequence[str]]:
     def command(port: int, workers: int, _folder: Path) -> Sequence[str]:
         return python(
             "pierhead", "run", f"{APPS}.{interface}:app", "--listen", f"http://127.0.0.1:{port}",
-            "--workers", str(workers), "--loop", "uvloop", "--access-log", "off",
+            "--workers", str(workers), "--loop", "uvloop", "--access-log", "off", "--threads", THREADS,
             "--max-connections", str(FILES), "--max-body-bytes", "4GiB",
         )  # fmt: skip
 
@@ -120,7 +121,7 @@ def gunicorn(worker: str, interface: str) -> Callable[[int, int, Path], Sequence
             "--worker-class", worker, "--keep-alive", KEEP_ALIVE_S, "--worker-connections", str(FILES),
             "--log-level", "warning", "--no-control-socket",
         )  # fmt: skip
-        return [*words, "--threads", "16"] if worker == "gthread" else words
+        return [*words, "--threads", THREADS] if worker == "gthread" else words
 
     return command
 

@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         if not options.show:
             print(f"\nResults: {write(options.json, document)}")
         if options.docs:
-            include(options.docs, "peers", results.as_markdown(document))
+            include(options.docs, options.part, results.as_markdown(document))
     except (PeerError, OSError, ValueError) as error:
         print(f"peers: {error}", file=sys.stderr)
         return 1
@@ -80,6 +80,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go (default: results/)")
     parser.add_argument("--docs", type=Path, metavar="FILE", nargs="?", const=ROOT / "docs" / "benchmarks.md",
                         help="put the tables into this page (default docs/benchmarks.md)")  # fmt: skip
+    parser.add_argument("--part", choices=("peers", "interfaces", "more"), default="peers",
+                        help="of that page, between whose marks the tables go (default peers)")  # fmt: skip
     parser.add_argument("--show", type=Path, metavar="FILE", help="measure nothing: show results again")
     parser.add_argument(
         "--parts", action="store_true", help="instead: what the parts of a request cost Pierhead"

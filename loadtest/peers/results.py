@@ -21,6 +21,9 @@ GOALS: dict[str, dict[str, float]] = {
     "sse": {"uvicorn": 1.5},
     "websocket": {"uvicorn": 1.5},
 }
+# Pierhead with an application for another interface, a server of that interface with the same application,
+# and how many times as many minimal requests Pierhead wants to answer.
+SAME_APPLICATION = (("pierhead-asgi", "uvicorn", 1.2), ("pierhead-wsgi", "gunicorn-wsgi", 4.0))
 MEMORY_GOAL_KIB = 4.0
 PIPELINE_GOAL = 2.0  # times as many as one by one
 DISTURBED = 0.1  # of the server's core, by other programs
@@ -188,7 +191,8 @@ def tables(document: Mapping[str, Any]) -> list[tuple[Scenario, list[str], list[
             for line in lines
             if line.disturbed > DISTURBED
         ]
-        result.append((scenario, heads, rows, remarks + detail_remarks(document, scenario)))
+        remarks += pair_remarks(document, scenario) + detail_remarks(document, scenario)
+        result.append((scenario, heads, rows, remarks))
     return result
 
 
@@ -212,6 +216,30 @@ def row_of(scenario: Scenario, line: Line, width: int) -> list[str]:
         cells.append(line.cpu_ratio.text(2) if line.cpu_ratio else "-")
         cells.append("-" if line.client_cpu is None else f"{line.client_cpu:.0%}")
     return cells
+
+
+def pair_remarks(document: Mapping[str, Any], scenario: Scenario) -> list[str]:
+    """Return how Pierhead compares with other servers of the same application, through the same interface."""
+    if scenario.work != "request" or not scenario.more_is_better:
+        return []
+    runs: dict[str, list[Mapping[str, Any]]] = {}
+    for one in document["measurements"]:
+        if one["scenario"] == scenario.name:
+            runs.setdefault(one["server"], []).append(one)
+    remarks = []
+    for mine, other, goal in SAME_APPLICATION:
+        if mine not in runs or other not in runs or not all(one["valid"] for one in runs[mine] + runs[other]):
+            continue
+        line = line_of(scenario, other, runs[other], runs[mine])
+        if line.ratio is None:
+            continue
+        said = f"{mine}: {line.ratio.text(2)} times as many as {other}"
+        if line.cpu_ratio is not None:
+            said += f", with {line.cpu_ratio.text(2)} times as little processor time each"
+        if scenario.name == "minimal":
+            said += f"; the goal is {goal:g}: {met(line.ratio.median >= goal)}"
+        remarks.append(said)
+    return remarks
 
 
 def met(yes: bool) -> str:

@@ -6,6 +6,7 @@ wants them.
 
 from __future__ import annotations
 
+import functools
 from urllib.parse import unquote_to_bytes
 
 from pierhead.messages.request import Request
@@ -95,6 +96,7 @@ def _decoded(path: str) -> str:
     return unquote_to_bytes(path).decode("latin-1") if "%" in path else path
 
 
+@functools.lru_cache(1024)
 def _name(host: str) -> str:
     """Return the host without its port; an IPv6 address keeps its brackets (RFC 3875, 4.1.14)."""
     name, colon, port = host.rpartition(":")

@@ -4,9 +4,10 @@ Python cannot stop a thread. Where the request of a running call is given up, th
 so, and says when it ended. The threads are daemons: one that never returns does not keep the process from
 ending.
 
-Switching threads costs more than many a call. So a call is left to a thread that is awake and gets through
-its calls; another one is woken when none is, when those that are have been in their calls for a while, or
-when a call has waited for too long. Results come back to the event loop in batches.
+Switching threads costs more than many a call. So a thread is woken once for all calls of one turn of the
+event loop, and a call is left to a thread that is awake and gets through its calls; another one is woken when
+none is, when those that are have been in their calls for a while, or when a call has waited for too long.
+Results come back to the event loop in batches.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class ThreadPool:
         ] = []  # a lock for each sleeping thread, which wakes when it is released
         self._lock = threading.Lock()  # of falling asleep and of being counted on
         self._took_at = 0.0  # when a thread last took a call
+        self._waking = False  # whether a thread will be woken, if it has to be, before the loop's next turn
         self._relief: asyncio.TimerHandle | None = None
         self._results: _Results | None = None
         self._closed = False
@@ -61,12 +63,9 @@ class ThreadPool:
             results = self._results = _Results(loop)
         job = _Job(call, name, results)
         self._jobs.append(job)
-        with self._lock:
-            awake = len(self._threads) - len(self._asleep)
-        if not awake or job.submitted_at - self._took_at > _BUSY_S:
-            self._wake(1, job.submitted_at)
-        if self._relief is None:
-            self._relief = loop.call_later(_RELIEF_S, self._relieve)
+        if not self._waking:
+            self._waking = True
+            loop.call_soon(self._see_to_calls, loop)
         try:
             return await job.future
         except asyncio.CancelledError:
@@ -90,6 +89,17 @@ class ThreadPool:
         left = sum(thread.is_alive() for thread in self._threads)
         if left:
             logger.error("threads still in a handler: %d; they end with the process", left)
+
+    def _see_to_calls(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have a thread take the calls of this turn of the loop; called at its end."""
+        self._waking = False
+        now = time.monotonic()
+        with self._lock:
+            awake = len(self._threads) - len(self._asleep)
+        if self._jobs and (not awake or now - self._took_at > _BUSY_S):
+            self._wake(1, now)
+        if self._relief is None:
+            self._relief = loop.call_later(_RELIEF_S, self._relieve)
 
     def _wake(self, number: int, now: float) -> None:
         """Have `number` more threads take calls, as far as there are so many."""
@@ -142,6 +152,7 @@ class _Job:
 
     __slots__ = (
         "_token",
+        "began",
         "call",
         "context",
         "delivered",
@@ -150,7 +161,6 @@ class _Job:
         "name",
         "result",
         "results",
-        "seconds",
         "submitted_at",
     )
 
@@ -163,7 +173,7 @@ class _Job:
         self.submitted_at = time.monotonic()
         self.result: Any = None
         self.error: BaseException | None = None
-        self.seconds = 0.0
+        self.began = 0.0
         self.delivered = False
         self._token = [None]
 
@@ -184,7 +194,7 @@ class _Job:
             self.error.__cause__ = stop
         except BaseException as raised:  # noqa: BLE001 - raised again where the caller waits
             self.error = raised
-        self.seconds = time.monotonic() - began
+        self.began = began
         self.results.add(self)
 
     def deliver(self) -> None:
@@ -192,7 +202,7 @@ class _Job:
         self.delivered = True
         error = self.error
         if self.future.done():  # cancelled meanwhile
-            logger.warning("%s ended in its thread after %.1f s", self.name, self.seconds)
+            logger.warning("%s ended in its thread after %.1f s", self.name, time.monotonic() - self.began)
             if error is not None:
                 logger.error("%s failed after its request was given up", self.name, exc_info=error)
         elif error is not None:

@@ -132,3 +132,14 @@ def test_pipelining_is_compared_with_our_own_requests_one_by_one() -> None:
     both = document("pipelined", {"pierhead": [good(300.0)]})
     both["measurements"] += document("minimal", {"pierhead": [good(100.0)]})["measurements"]
     assert "pierhead: 3.00 times as many as one by one; the goal is 2: met" in results.as_text(both)
+
+
+def test_the_same_application_is_compared_with_the_server_that_is_made_for_its_interface() -> None:
+    runs = {"pierhead": [good(300.0)], "pierhead-asgi": [good(250.0)], "uvicorn": [good(200.0, 12.0)]}
+    text = results.as_text(document("minimal", runs))
+    assert "pierhead-asgi: 1.25 (1.25-1.25) times as many as uvicorn, with 1.20 (1.20-1.20) times as" in text
+    assert "as little processor time each; the goal is 1.2: met" in text
+    assert "gunicorn-wsgi" not in text
+    assert "the goal" not in results.as_text(document("realistic", runs)).partition("times as many")[2]
+    runs["uvicorn"] = [Measurement(120.0, errors={"status": 3})]
+    assert "times as many" not in results.as_text(document("minimal", runs))

@@ -36,6 +36,7 @@ _CONSTANT: Environ = {
 
 _T = TypeVar("_T")
 _BODILESS = frozenset({204, 304})
+_WHOLE = (list, tuple)  # what applications return whose response is all there
 _known: dict[str, bytes] = {}  # field name -> its bytes
 _MOST_NAMES = 1024
 
@@ -115,7 +116,7 @@ class WSGICall:
         return environ
 
     def _take(self, result: Iterable[bytes]) -> Response | None:
-        if not self._streaming and isinstance(result, list | tuple):
+        if not self._streaming and isinstance(result, _WHOLE):
             return self._whole(b"".join([_checked(block) for block in result]))
         blocks = iter(result)
         first = b""

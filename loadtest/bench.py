@@ -192,6 +192,8 @@ def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject
     if not scenarios:
         print("bench: no load tool is installed, so there is nothing to run", file=sys.stderr)
         return 1
+    if options.pool and (reason := tools.missing("wrk")):
+        raise TargetError(f"--pool: {reason}")
     if options.pool and subject.environment is None:
         raise TargetError("--pool needs the database of a stack of ./kit, and none is running")
     if options.faults and subject.disturb is None:

@@ -25,6 +25,8 @@ __all__ = ["RATE", "WARM_UP_S", "Measuring", "now"]
 # For the estimate: about what it takes to start and stop a tool, and to replace the application's processes.
 OVERHEAD_S = {"wrk": 0.3, "locust": 1.0}
 RENEWAL_S = 3.0
+POOL_START_S = 2.0
+FAULT_S = 16.0
 PRIMER = 20  # requests before anything counts, so that every worker and proxy has its connections
 WARM_UP_S = 1
 RATE = 200
@@ -53,6 +55,8 @@ class Measuring:
         swept = sweep.points(self.scenarios, self.targets) if options.sweep else []
         estimate_s += len(self.ramp_steps()) * (ramp.SECONDS + OVERHEAD_S["locust"])
         estimate_s += sum(sweep.SECONDS + OVERHEAD_S[one.tool] for one, *_ in swept)
+        estimate_s += options.rounds * len(options.pool) * (options.duration + POOL_START_S)
+        estimate_s += len(options.faults) * (len(self.targets) - 1) * FAULT_S
         print(
             f"  {len(steps)} measurements of {options.duration} s, about {duration(estimate_s)} in all",
             flush=True,

@@ -23,7 +23,7 @@ from loadtest.placement import NOWHERE, Placement
 from loadtest.results import problems_of
 from loadtest.roles import Watch
 from loadtest.targets import Target, TargetError, fetch
-from loadtest.tools import missing, run_wrk
+from loadtest.tools import Sample, run_wrk
 from stack import ports
 
 __all__ = ["numbers", "sweep"]
@@ -45,23 +45,17 @@ def sweep(
 ) -> None:
     """Append to `found` what the application does with each size in each round.
 
-    `database` are the settings that name the database. Raises TargetError where wrk is missing, or the
-    application does not answer rightly.
+    `database` are the settings that name the database. Where the application does not start, or answers
+    wrongly, the run is not valid.
     """
-    if reason := missing("wrk"):
-        raise TargetError(f"--pool: {reason}")
     for turn in range(rounds):
         for size in [*sizes[turn % len(sizes) :], *sizes[: turn % len(sizes)]]:  # each round begins elsewhere
-            with (
-                machine.pinned(placement.servers),
-                application(database, size) as (target, pid),
-                product(target) as path,
-            ):
-                watch = Watch({"app": [pid]})
-                with machine.pinned(placement.load):
-                    sample = run_wrk(target.url + path, duration_s=duration_s, connections=connections)
-                cpu, _ = watch.stop()
-            problems = problems_of(sample, None)
+            cpu: Mapping[str, float] = {}
+            try:
+                sample, cpu = load(database, size, duration_s, connections, placement)
+                problems = problems_of(sample, None)
+            except TargetError as error:
+                sample, problems = Sample(), [str(error)]
             found.append(
                 {
                     "size": size,
@@ -69,7 +63,7 @@ def sweep(
                     "connections": connections,
                     "requests_per_s": sample.requests_per_s,
                     "latency_us": percentiles(sample.histogram),
-                    "cpu_s": {"load": sample.client_cpu * sample.seconds, **cpu},
+                    "cpu_s": dict(cpu),
                     "errors": dict(sample.errors),
                     "valid": not problems,
                     "problems": problems,
@@ -77,6 +71,25 @@ def sweep(
             )
             said = f"NOT VALID: {problems[0]}" if problems else f"{sample.requests_per_s:,.0f} requests/s"
             print(f"  pool, round {turn + 1}, {size} connections: {said}", flush=True)
+
+
+def load(
+    database: Mapping[str, str], size: int, duration_s: int, connections: int, placement: Placement
+) -> tuple[Sample, dict[str, float]]:
+    """Load the application with a pool of `size`; return what wrk measured, and processor time by role.
+
+    Raises TargetError.
+    """
+    with (
+        machine.pinned(placement.servers),
+        application(database, size) as (target, pid),
+        product(target) as path,
+    ):
+        watch = Watch({"app": [pid]})
+        with machine.pinned(placement.load):
+            sample = run_wrk(target.url + path, duration_s=duration_s, connections=connections)
+        cpu, _ = watch.stop()
+    return sample, {"load": sample.client_cpu * sample.seconds, **cpu}
 
 
 @contextlib.contextmanager

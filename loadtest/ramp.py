@@ -26,7 +26,7 @@ def ramp_of(scenario: Scenario, target: Target, started: str, users: int, sample
         "target": target.name,
         "started": started,
         "users": users,
-        "series": [list(entry) for entry in sample.series],
+        "series": [list(entry) for entry in sample.series if entry[0] < SECONDS],
         "errors": dict(sample.errors),
         "valid": not problems,
         "problems": problems,

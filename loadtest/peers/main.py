@@ -15,6 +15,7 @@ from typing import Any
 
 from loadtest import machine, provenance, tools
 from loadtest.interrupt import interruptible
+from loadtest.marks import include
 from loadtest.peers import parts, results
 from loadtest.peers.catalogue import OURS, PEERS, Peer, PeerError, select
 from loadtest.peers.scenarios import SCENARIOS, Measurement, Plan, Scenario
@@ -259,13 +260,3 @@ def write(path: Path | None, document: Mapping[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return path
-
-
-def include(page: Path, what: str, text: str) -> None:
-    """Put the tables between the marks in a page. Raises ValueError if it has none, and OSError."""
-    begin_mark, end_mark = f"<!-- {what}: begin -->", f"<!-- {what}: end -->"
-    before, begin, rest = page.read_text(encoding="utf-8").partition(begin_mark)
-    _, end, after = rest.partition(end_mark)
-    if not begin or not end:
-        raise ValueError(f"{page} has no lines {begin_mark} and {end_mark} for the tables to go between")
-    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadtest import results
+from loadtest.report import sample
 from loadtest.report.compact import compact
 from loadtest.report.files import show
 from loadtest.results import ResultError
@@ -28,6 +29,10 @@ def main(argv: Sequence[str]) -> int:
         "--compact", action="store_true",
         help="write histograms with two significant digits: a report.json to be published",
     )  # fmt: skip
+    parser.add_argument(
+        "--sample", action="store_true",
+        help="the same as --compact --output docs/sample-report, and show its plot in README.md",
+    )  # fmt: skip
     try:
         options = parser.parse_args(argv)
     except SystemExit as stop:  # argparse has said why
@@ -40,4 +45,11 @@ def main(argv: Sequence[str]) -> int:
     except ResultError as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
+    if options.sample:
+        try:
+            sample.show_in_readme(document)
+        except (ValueError, OSError) as error:
+            print(f"report: {options.file} cannot be the sample: {error}", file=sys.stderr)
+            return 1
+        return show(compact(document), sample.FOLDER)
     return show(compact(document) if options.compact else document, options.output or options.file.parent)

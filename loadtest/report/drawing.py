@@ -170,7 +170,7 @@ def shorter(number: re.Match[str]) -> str:
 def as_svg(plot: Plot) -> str:
     """Return a plot for the page: an `svg` element whose colours are the page's variables."""
     text = drawn(plot, PAGE, "svg", transparent=True, metadata={"Date": None}).decode("utf-8")
-    text = text[text.index("<svg") :]
+    text = text[text.index("<svg") :].strip()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     # Several drawings share the page, so their names must differ; most are never used.

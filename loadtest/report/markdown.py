@@ -34,7 +34,7 @@ def part(section: Section) -> list[str]:
     else:
         text += [line for one in section.said for line in (plain(one), "")]
     for table in section.tables:
-        text += [*piped(table), ""]
+        text += [f"{plain(table.caption)}:", "", *piped(table), ""]
     text += [line for one in section.notes for line in (plain(one), "")]
     for plot in section.plots:
         text += [f"![{plain(plot.title)}. {plain(plot.about)}](plots/{plot.name}.png)", ""]
@@ -43,7 +43,9 @@ def part(section: Section) -> list[str]:
 
 def piped(table: Table) -> list[str]:
     """Return the lines of a table."""
-    rule = [" --- " if column < table.names else " ---: " for column in range(len(table.heads))]
+    last = len(table.heads) - 1
+    words = [column < table.names or (table.worded and column == last) for column in range(last + 1)]
+    rule = [" --- " if is_word else " ---: " for is_word in words]
     return [
         f"| {' | '.join(table.heads)} |",
         f"|{'|'.join(rule)}|",

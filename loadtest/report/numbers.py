@@ -49,9 +49,13 @@ class Cost:
 
 @dataclass(frozen=True)
 class PoolSize:
-    """What the application did with a pool of `size` connections; no intervals with problems."""
+    """What the application did with a pool of `size` connections; no intervals with problems.
+
+    `rates` are those of each round.
+    """
 
     size: int
+    rates: Mapping[int, float]
     rate: Interval | None
     p99_ms: Interval | None
     problems: Sequence[str]
@@ -169,8 +173,11 @@ def pool_sizes(document: Mapping[str, Any]) -> list[PoolSize]:
     found = []
     for size, runs in sorted(sizes.items()):
         if problems := sorted({problem for run in runs for problem in run["problems"]}):
-            found.append(PoolSize(size, None, None, problems))
+            found.append(PoolSize(size, {}, None, None, problems))
             continue
-        rate = stats.mean([run["requests_per_s"] for run in runs])
-        found.append(PoolSize(size, rate, stats.mean([latency_ms(run, "p99") for run in runs]), ()))
+        rates = {run["round"]: run["requests_per_s"] for run in runs}
+        rate = stats.geometric(list(rates.values()))
+        found.append(
+            PoolSize(size, rates, rate, stats.geometric([latency_ms(run, "p99") for run in runs]), ())
+        )
     return found

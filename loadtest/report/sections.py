@@ -105,6 +105,11 @@ def scenario(document: Mapping[str, Any], name: str) -> Section:
     drawn = plots.of_scenario(document, name)
     said = [f"{about['title']}. {about['about']}".strip(), f"{about['tool']}: {load}."]
     notes = [] if drawn else ["There is no valid result to draw."]
+    notes += [
+        f"Not drawn: {point['target']} with {point['by']} {point['at']:,}: {'; '.join(point['problems'])}."
+        for point in document["sweeps"]
+        if point["scenario"] == name and not point["valid"]
+    ]
     return Section(f"scenario-{name}", name, said, notes=notes, plots=drawn)
 
 

@@ -79,7 +79,7 @@ def verdict(document: Mapping[str, Any]) -> Table:
             (
                 *start,
                 places.get(start, "-"),
-                words.estimate(stats.geometric([run["requests_per_s"] for run in runs])),
+                words.estimate(Interval(**result["requests_per_s"])),
                 words.amount(stats.geometric([latency_ms(run, "p50") for run in runs]).value),
                 words.estimate(stats.geometric([latency_ms(run, "p99") for run in runs])),
                 per_request(runs),

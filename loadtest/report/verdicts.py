@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+from loadtest import stats
 from loadtest.report import words
 from loadtest.report.numbers import ahead, pool_sizes, valid_results
 
@@ -89,22 +90,21 @@ def said(about: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def pool(document: Mapping[str, Any]) -> str:
-    """Return what the pool's sizes show: the least that is not shown to be slower than the fastest."""
-    measured = {one.size: one.rate for one in pool_sizes(document) if one.rate}
+    """Return what the pool's sizes show: the least that the fastest is not shown to be faster than."""
+    measured = [one for one in pool_sizes(document) if one.rate]
     if not measured:
         return "No size has a valid result."
-    best = max(measured, key=lambda size: measured[size].value)
-    if len(measured) < 2 or not all(rate.known for rate in measured.values()):
-        return f"The highest rate was with {best}; one round says no more."
-    enough = min(size for size, rate in measured.items() if rate.overlaps(measured[best]))
-    if enough == max(measured):
-        return f"{named(enough)} shown to be faster than fewer; more were not tried."
-    return f"{named(enough)} enough: that more are faster is not shown."
-
-
-def named(size: int) -> str:
-    """Return a number of connections with its verb."""
-    return "1 connection is" if size == 1 else f"{size} connections are"
+    best = max(measured, key=lambda one: one.rate.value if one.rate else 0)
+    rounds = set.intersection(*(set(one.rates) for one in measured))
+    if len(measured) < 2 or len(rounds) < 2:
+        return f"The highest rate was with {best.size}; one round says no more."
+    for one in measured:
+        ratio = stats.ratio([best.rates[turn] for turn in rounds], [one.rates[turn] for turn in rounds])
+        if one is best or ratio.low is None or ratio.low <= 1:
+            break
+    if one is measured[-1]:
+        return f"The largest pool, {one.size}, is shown to be faster than the others."
+    return f"No pool is shown to be faster than that of {one.size}, by ratios of the same round."
 
 
 def faults(document: Mapping[str, Any]) -> str:

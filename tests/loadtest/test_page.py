@@ -43,6 +43,7 @@ def report() -> dict[str, Any]:
     made["sweeps"] = [
         {**place, **valid, "by": "connections", "at": at, "requests_per_s": 100 * at} for at in (1, 4, 16)
     ]
+    made["sweeps"].append({**made["sweeps"][0], "valid": False, "at": 64, "problems": ["errors: read 5"]})
     made["pool"] = [
         {**valid, "size": size, "round": turn, "connections": 8, "requests_per_s": 100 * min(size, 4) + turn}
         for turn in (1, 2, 3)
@@ -103,8 +104,9 @@ def test_every_section_says_what_it_shows(page: str) -> None:
         "read &lt;b&gt;: errors: status 3",
         "read, highest rate first: direct, then nginx",
         "What each proxy costs",
+        "Not drawn: direct with connections 64: errors: read 5.",
         "no lack of processor time",
-        "4 connections are enough: that more are faster is not shown.",
+        "No pool is shown to be faster than that of 4, by ratios of the same round.",
         "100 with 10 users",
         "0 of 1 were stood.",
         "<figcaption>a replica is killed: nginx</figcaption>",
@@ -142,6 +144,7 @@ def nothing(made: dict[str, Any]) -> None:
 def one_target(made: dict[str, Any]) -> None:
     """Only the application itself."""
     made["targets"] = {"direct": made["targets"]["direct"]}
+    made["pool"] = made["ramps"] = made["faults"] = []
     made["runs"] = [one for one in made["runs"] if one["target"] == "direct"]
 
 
@@ -154,6 +157,7 @@ def all_invalid(made: dict[str, Any]) -> None:
 
 def of_an_old_version(made: dict[str, Any]) -> None:
     """Without the parts that came later."""
+    made["faults"] = []
     for part in ("pool", "ramps"):
         del made[part]
     for one in made["runs"]:

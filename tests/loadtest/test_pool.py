@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from loadtest import bench, pool
-from loadtest.targets import TargetError
 from tests.loadtest.fake import FakeStack
 from tests.loadtest.test_bench import document_in, running, runs
 
@@ -45,13 +44,15 @@ def test_it_is_a_part_of_a_run(
     assert " --pool 1,2,4 " in document_in(tmp_path)["command"]
 
 
-def test_an_application_that_does_not_start_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_application_that_does_not_start_makes_a_run_that_is_not_valid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
-    with (
-        pytest.raises(TargetError, match=r"(?s)did not start.*set DATABASE_URL"),
-        pool.application({}, 2),
-    ):
-        pass
+    found: list[dict[str, Any]] = []
+    pool.sweep({}, (2,), found, rounds=1, duration_s=1, connections=2)
+    assert not found[0]["valid"]
+    assert "set DATABASE_URL" in found[0]["problems"][0]
+    assert found[0]["latency_us"] == {}
 
 
 def test_without_a_database_or_a_size_it_is_refused(

@@ -153,6 +153,15 @@ def test_what_can_only_be_seen_here_is_checked_here(arguments: dict[str, Any], p
     assert part in complaint(**arguments)
 
 
+def test_http2_is_demanded_where_its_library_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(http2="on").settings.http2 == "on"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert load(http2="auto").settings.http2 == "auto"
+    assert complaint(http2="on").endswith(
+        "the library h2 is not installed: pip install 'pierhead[http2]', or set http2 to auto"
+    )
+
+
 def test_a_variable_that_is_nearly_ours_is_warned_of_and_others_are_not() -> None:
     environ = {"PIERHEAD_WORKER": "2", "PIERHEAD_SERVICE_HOST": "10.0.0.1", "PATH": "/bin"}
     (warning,) = load(environ=environ).warnings

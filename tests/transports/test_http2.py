@@ -15,6 +15,7 @@ from hyperframe.frame import DataFrame, HeadersFrame, PingFrame, RstStreamFrame
 from pierhead import App, Request, Response
 from pierhead.config import Settings
 from pierhead.errors import ClientDisconnected, ConfigError
+from pierhead.interfaces.adapt import adapt
 from pierhead.interfaces.base import Application
 from pierhead.interfaces.native import NativeApplication
 from pierhead.transports import http2
@@ -433,6 +434,47 @@ async def test_handlers_of_streams_that_were_reset_count(stage: Stage) -> None:
         stage.go.set()
         await turns(lambda: not link.shell.streams)
         assert await link.answer(link.peer.request())
+
+
+async def test_who_leaves_too_much_unread_is_refused_more(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http2, "_MOST_QUEUED_BYTES", 500_000)
+    async with linked(make_app(stage), window=0) as link:
+        ids = [link.peer.request("/big") for _ in range(2)]
+        await link.until(lambda: all(link.peer.answers[stream_id].status for stream_id in ids))
+        refused = link.peer.request("/")
+        await link.until(lambda: link.peer.answers[refused].reset is not None)
+        assert link.peer.answers[refused].reset == ErrorCodes.REFUSED_STREAM
+
+
+async def test_what_asgi_and_wsgi_applications_see() -> None:
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            body = repr((scope["http_version"], scope["method"], scope["path"], scope["headers"])).encode()
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"X-Kind", b"asgi")]})
+            await send({"type": "http.response.body", "body": body})
+
+    def wsgi(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [f"{environ['SERVER_PROTOCOL']} {environ['HTTP_HOST']}".encode()]
+
+    async with linked(adapt(asgi)) as link:
+        seen = await link.answer(link.peer.request("/a"))
+        assert seen == repr(("2", "GET", "/a", [(b"host", b"test")])).encode()
+        assert link.peer.answers[1].field(b"x-kind") == b"asgi"
+    async with linked(adapt(wsgi)) as link:
+        assert await link.answer(link.peer.request("/a")) == b"HTTP/2.0 test"
+
+
+async def test_the_log_has_the_version(stage: Stage) -> None:
+    seen: list[Request | None] = []
+    async with linked(make_app(stage)) as link:
+        link.server.record = lambda request, *_: seen.append(request)
+        await link.answer(link.peer.request())
+    (request,) = seen
+    assert request is not None
+    assert request.http_version == "2"
 
 
 # Deadlines

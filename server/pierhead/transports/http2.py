@@ -28,6 +28,7 @@ logger = logging.getLogger("pierhead.http2")
 
 _PIECE_BYTES = 64 << 10  # of bodies in one write, all streams together
 _MOST_UNREAD_BYTES = 256 << 10  # of answers to a client that reads none of them
+_MOST_QUEUED_BYTES = 32 << 20  # of responses that a client has no room for, until its next request is refused
 _LEAST_PROGRESS_BYTES = 16 << 10  # of each response, in write_timeout_s
 _QUIET_S = 2.0  # for a client to hear that it is to open no more streams
 
@@ -182,12 +183,17 @@ class Http2Shell:
             return
         if isinstance(head, Refused):
             self._refuse(codec, head)
-        elif len(self.streams) >= self.server.settings.max_http2_streams:
-            # Handlers of streams that were reset may still be at work.
+        elif len(self.streams) >= self.server.settings.max_http2_streams or self._leaves_much:
+            # Handlers of streams that were reset may still be at work; and what is left unread takes memory.
             self.codec.reset(codec, ErrorCodes.REFUSED_STREAM)
         else:
             stream = self.streams[codec.id] = Http2Stream(self, codec)
             stream.begin(head)
+
+    @property
+    def _leaves_much(self) -> bool:
+        """Whether the client has asked for more than it takes."""
+        return sum(stream.queued_bytes for stream in self.codec.streams.values()) > _MOST_QUEUED_BYTES
 
     def _refuse(self, codec: StreamCodec, refused: Refused) -> None:
         """Answer what is no request."""

@@ -37,12 +37,20 @@ def test_rows_of_all_blocks_are_added_up() -> None:
         cells[Cell.BUCKET + 13] = 6
         cells[Cell.DURATION_US] = 1_500_000
         cells[Cell.LONGEST_LAG_US] = index * 1000
+        cells[Cell.PROCESSES], cells[Cell.PROCESSES_BUSY] = 3 * index, 2 * index
+        cells[Cell.PROCESSES_AWAITED] = index
+        cells[Cell.PROCESSES_CRASHED], cells[Cell.PROCESSES_KILLED] = 2, 1
     samples = parse(render(board))
     assert samples['pierhead_responses_total{status="2xx"}'] == 50
     assert samples['pierhead_response_duration_seconds_bucket{le="0.001"}'] == 20
     assert samples['pierhead_response_duration_seconds_bucket{le="+Inf"}'] == 50
     assert samples["pierhead_response_duration_seconds_count"] == 50
     assert samples["pierhead_response_duration_seconds_sum"] == 7.5
+    assert samples['pierhead_isolated_processes{state="busy"}'] == 4
+    assert samples['pierhead_isolated_processes{state="idle"}'] == 2
+    assert samples["pierhead_isolated_waiting"] == 2
+    assert samples["pierhead_isolated_crashed_total"] == 10
+    assert samples["pierhead_isolated_killed_total"] == 5
     assert samples["pierhead_loop_lag_longest_seconds"] == 0.001
     assert samples['pierhead_workers{state="serving"}'] == 2
 

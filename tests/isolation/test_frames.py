@@ -27,3 +27,10 @@ def test_frames_in_pieces_are_the_same_frames(
 def test_what_is_no_frame_is_refused() -> None:
     with pytest.raises(ValueError, match="99"):
         FrameReader().feed(bytes([99]) + bytes(8))
+
+
+def test_a_frame_that_is_announced_as_too_long_is_refused_before_it_came() -> None:
+    reader = FrameReader(1000)
+    assert reader.feed(encode(Kind.PIECE, data=bytes(1000)))
+    with pytest.raises(ValueError, match="at most 1000 are read"):
+        reader.feed(encode(Kind.PIECE, data=bytes(1001))[:9])

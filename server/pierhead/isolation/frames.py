@@ -11,7 +11,10 @@ import json
 import struct
 from typing import Any, NamedTuple
 
-__all__ = ["Frame", "FrameReader", "Kind", "encode"]
+__all__ = ["MOST_BYTES", "Frame", "FrameReader", "Kind", "encode"]
+
+MOST_BYTES = 64 << 20
+"""What a worker reads of one frame; a process sends no more."""
 
 _HEAD = struct.Struct("!BII")
 _NO_FACTS: dict[str, Any] = {}
@@ -91,13 +94,14 @@ def encode(kind: Kind, facts: dict[str, Any] | None = None, data: bytes = b"") -
 
 
 class FrameReader:
-    """Takes bytes as they come, and returns the frames that they complete."""
+    """Takes bytes as they come, and returns the frames that they complete, at most of `most_bytes` if set."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = 0) -> None:
         self._buffer = bytearray()
+        self._most_bytes = most_bytes
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Return what `data` completes; raises ValueError for what is no frame."""
+        """Return what `data` completes; raises ValueError for what is no frame, or too long."""
         buffer = self._buffer
         buffer += data
         frames = []
@@ -106,6 +110,8 @@ class FrameReader:
             kind, text_bytes, data_bytes = _HEAD.unpack_from(buffer, at)
             begin = at + _HEAD.size
             end = begin + text_bytes + data_bytes
+            if self._most_bytes and end - begin > self._most_bytes:
+                raise ValueError(f"a frame of {end - begin} bytes, at most {self._most_bytes} are read")
             if end > len(buffer):
                 break
             text = bytes(buffer[begin : begin + text_bytes])

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from pierhead.isolation.frames import Frame, FrameReader, Kind, encode
+from pierhead.isolation.frames import MOST_BYTES, Frame, FrameReader, Kind, encode
 
 __all__ = ["Link"]
 
@@ -26,6 +26,8 @@ _MOST_FILES = 4
 class Link:
     """Sends and reads frames on the running loop; takes descriptors too where `takes_files`.
 
+    Without, the other end may be an application's process that is out of its mind: its frames are limited.
+
     One task reads at a time. `send` may be called from any thread, and where the loop is blocked.
     """
 
@@ -35,7 +37,7 @@ class Link:
         self._fd = end.fileno()
         self._loop = asyncio.get_running_loop()
         self._takes_files = takes_files
-        self._reader = FrameReader()
+        self._reader = FrameReader(0 if takes_files else MOST_BYTES)
         self._frames: deque[Frame] = deque()
         self._waiting_bytes = 0
         self._files: deque[int] = deque()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pierhead.errors import ClientDisconnected, WebSocketClosed
 from pierhead.interfaces.conversation import converse
 from pierhead.isolation.facts import limits_of, make_request, texts_of
-from pierhead.isolation.frames import Frame, Kind
+from pierhead.isolation.frames import MOST_BYTES, Frame, Kind
 from pierhead.messages.headers import HeaderItems, Headers
 from pierhead.messages.websocket import WebSocket, WebSocketChannel
 from pierhead.protocols.websocket import Handshake
@@ -219,6 +219,8 @@ class _Relay:
     async def _send(self, kind: Kind, data: bytes) -> None:
         if self._closed is not None:
             raise self._closed
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"a message that is relayed has at most {MOST_BYTES} bytes, not {len(data)}")
         self._link.send(kind, data=data)
         try:
             await self._link.drain()

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from pierhead.isolation.frames import Frame, FrameReader, Kind, encode
 from pierhead.isolation.link import Link
 from pierhead.isolation.process import run_process
-from pierhead.log import configure
+from pierhead.log import configure, facts
 from pierhead.supervisor.process import describe_exit, end_with_parent, reap_these
 from pierhead.supervisor.reactor import Reactor
 from pierhead.supervisor.stacks import Stacks
@@ -128,15 +128,20 @@ class Nursery:
 
     async def _hear(self, link: Link) -> None:
         while (frame := await link.read()) is not None:
-            facts = frame.facts
+            told = frame.facts
             if frame.kind is Kind.FORKED:
-                self.forked(facts["tag"], facts["pid"])
+                self.forked(told["tag"], told["pid"])
             elif frame.kind is Kind.ENDED:
-                self.ended(facts["tag"], facts["status"], facts["reason"], facts["stacks"])
+                self.ended(told["tag"], told["status"], told["reason"], told["stacks"])
         if not self._leaving:
             status = await asyncio.to_thread(_wait_for, self.pid)
             ended = "is gone" if status is None else describe_exit(status)
-            logger.error("the process that forks others (%d) %s: this worker leaves", self.pid, ended)
+            logger.error(
+                "the process that forks others (%d) %s: this worker leaves",
+                self.pid,
+                ended,
+                extra=facts("nursery_lost", nursery=self.pid, reason=ended),
+            )
             self.lost()
 
 

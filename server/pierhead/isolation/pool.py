@@ -15,6 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from pierhead.isolation.frames import Kind
+from pierhead.log import facts
 from pierhead.supervisor.backoff import Backoff
 from pierhead.supervisor.process import describe_exit
 
@@ -322,7 +323,13 @@ class Pool:
         loop = asyncio.get_running_loop()
         seconds = failures.failed(loop.time())
         then = f"; next try in {seconds:g} s" if seconds else "; replacing it"
-        logger.error("%s%s%s", what, then, stacks and "\n" + stacks)
+        logger.error(
+            "%s%s%s",
+            what,
+            then,
+            stacks and "\n" + stacks,
+            extra=facts("isolated_process_lost", reason=what, retry_in_s=seconds),
+        )
         self._order_after = loop.time() + seconds
         if self._retry is not None:
             self._retry.cancel()

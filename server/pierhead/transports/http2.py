@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from h2.errors import ErrorCodes
 
+from pierhead.log import facts
 from pierhead.messages.response import Response
 from pierhead.protocols.http1 import Refused
 from pierhead.protocols.http2 import Began, Failed, Http2Codec, Http2Event, Quiet, Reset, StreamCodec
@@ -173,7 +174,14 @@ class Http2Shell:
             self._over = True
             level = logging.WARNING if event.code == "ENHANCE_YOUR_CALM" else logging.INFO
             host = self.connection.client.host
-            logger.log(level, "closed an HTTP/2 connection from %s: %s: %s", host, event.code, event.reason)
+            reason = f"{event.code}: {event.reason}"
+            logger.log(
+                level,
+                "closed an HTTP/2 connection from %s: %s",
+                host,
+                reason,
+                extra=facts("connection_refused", client=host, reason=reason),
+            )
         elif event.stream_id in self.streams:
             self.streams[event.stream_id].take(event.event)
 

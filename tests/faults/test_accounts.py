@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -165,10 +166,15 @@ def test_who_cannot_become_somebody_else_is_told_at_once(folder: Path) -> None:
     assert "user = 'root', group = '': only root can become somebody else" in told.stderr
 
 
-def allow(pid: int, processes: int) -> None:
-    """Limit how many processes the user may have when its process `pid` starts another one (setrlimit(2))."""
+def allow(pid: int, processes: int | None = None) -> None:
+    """Limit how many processes the user may have when its process `pid` starts another one (setrlimit(2)).
+
+    None: as many as it may at most; others of this machine may have many.
+    """
     account = pwd.getpwnam(USER)  # without CAP_SYS_RESOURCE only a user's own processes may do it
-    command = ["prlimit", f"--nproc={processes}:", "--pid", str(pid)]
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    limit = "unlimited" if most == resource.RLIM_INFINITY else str(most)
+    command = ["prlimit", f"--nproc={limit if processes is None else processes}:", "--pid", str(pid)]
     subprocess.run(
         command, user=account.pw_uid, group=account.pw_gid, extra_groups=[], check=True, timeout=20
     )
@@ -189,7 +195,7 @@ def test_where_no_worker_can_be_forked_it_is_tried_again_and_the_others_serve(fo
             )
             load.more()
             assert server.workers() == {third}
-            allow(generation, 1000)
+            allow(generation)
             eventually(lambda: len(server.workers()) == 3, "replacements, once there are processes")
             load.more()
         assert len(load.failed) <= 8, load.failed  # those that the two had accepted: one of each client
@@ -205,7 +211,7 @@ def test_where_no_generation_can_be_started_the_old_one_goes_on(folder: Path) ->
             assert told.startswith("cannot start a process: [Errno 11] Resource temporarily unavailable")
             server.wait_for_log("reload failed; the code from before goes on serving")
             load.more()
-            allow(server.process.pid, 1000)
+            allow(server.process.pid)
             assert ask(control, 60.0, command="reload") == {"reloaded": 3}
             load.more()
         assert load.failed == []

@@ -174,6 +174,11 @@ def test_reports_are_compared_without_a_stack(loadtest: LoadTest) -> None:
     assert loadtest.calls == [("main", ["a.json", "b.json"])]
 
 
+def test_reports_are_made_again_without_a_stack(loadtest: LoadTest) -> None:
+    assert bench.report(["a.json"]) == 7
+    assert loadtest.calls == [("main", ["a.json"])]
+
+
 def test_its_help_needs_no_stack(loadtest: LoadTest, tmp_path: Path) -> None:
     assert bench.bench(State(tmp_path), ["--help"]) == 7
     assert loadtest.calls == [("main", ["--help"])]

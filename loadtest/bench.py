@@ -39,7 +39,10 @@ from loadtest.targets import DIRECT, Target, TargetError, chosen, probe_record
 __all__ = ["main"]
 
 PEER_WORKERS = 2  # as many as a replica of the stack has
-CONFIGURATION = ("proxy", "db", "examples", "loadtest/scenarios", "locks/stack.txt", "locks/load.txt")
+CONFIGURATION = (
+    "proxy", "db", "examples", "loadtest/scenarios", "docker-compose.yml", "Dockerfile",
+    "locks/examples.txt", "locks/stack.txt", "locks/load.txt",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str], opened: Callable[[], AbstractContextManager[Subject]]) -> int:

@@ -25,8 +25,13 @@ POLL_S = 0.05
 
 
 def chosen(names: Sequence[str]) -> list[Peer]:
-    """Return the servers of these names. Raises TargetError for one that is unknown or not installed."""
-    known = {peer.name: peer for peer in PEERS if peer.name in NAMES}
+    """Return the servers of these names, of which `-asgi` may be left out.
+
+    Raises TargetError for one that is unknown or not installed.
+    """
+    named = {peer.name: peer for peer in PEERS if peer.name in NAMES}
+    short = {name.removesuffix("-asgi"): peer for name, peer in named.items() if name != "pierhead-asgi"}
+    known = short | named
     for name in names:
         if name not in known:
             raise TargetError(f"--peers {name}: no such server; there are: {', '.join(NAMES)}")

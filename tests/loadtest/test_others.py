@@ -47,6 +47,11 @@ def test_a_server_that_there_is_not_is_named() -> None:
         others.chosen(["nginx"])
 
 
+def test_what_all_have_in_common_need_not_be_said() -> None:
+    chosen = others.chosen(["granian", "gunicorn-asgi"])
+    assert [peer.name for peer in chosen] == ["granian-asgi", "gunicorn-asgi"]
+
+
 def test_other_servers_need_the_stacks_database(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["--quick", "--peers", "uvicorn"], nothing) == 1
     assert "--peers needs the database of a stack of ./kit" in capsys.readouterr().err

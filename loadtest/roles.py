@@ -10,7 +10,6 @@ from loadtest import machine
 __all__ = ["Usage", "Watch", "processes"]
 
 Usage = dict[str, float]
-PROXIES = ("caddy", "nginx", "apache")
 
 
 def processes(status: Mapping[str, Mapping[str, Any]]) -> dict[str, list[int]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["DIRECT", "Target", "TargetError", "chosen", "fetch", "probe_record"]
+__all__ = ["DIRECT", "PROXIES", "Target", "TargetError", "chosen", "fetch", "probe_record"]
 
 DIRECT = "direct"
 PROXIES = ("caddy", "nginx", "apache")

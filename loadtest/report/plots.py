@@ -222,7 +222,7 @@ def cost_plot(document: Mapping[str, Any], scenario: str, spent: Sequence[Cost])
     shown = "Differences to the application alone with 95 % intervals; the table of costs has the figures."
     height = (0.55 + 0.26 * len(spent)) * math.ceil(len(measures) / 2) + 0.3
     return Plot(
-        f"{scenario}-cost", f"{scenario}: what each proxy costs", shown, draw, min(max(height, 1.6), 3.6)
+        f"{scenario}-cost", f"{scenario}: costs next to direct", shown, draw, min(max(height, 1.6), 3.6)
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from loadtest.report import events, plots, tables, verdicts
 from loadtest.report.drawing import Plot
 from loadtest.report.tables import Table
+from loadtest.targets import PROXIES
 
 __all__ = ["Section", "all_plots", "sections"]
 
@@ -48,7 +49,9 @@ def sections(document: Mapping[str, Any]) -> list[Section]:
             "Brackets alone: no difference is shown, as the interval has both more and less in it. "
             "CPU time is without the load generator's."
         )
-        found.append(Section("costs", "What each proxy costs", tables=[cost], notes=[note]))
+        proxies = all(row[1] in PROXIES for row in cost.rows)
+        title = "What each proxy costs" if proxies else "What each target costs"
+        found.append(Section("costs", title, tables=[cost], notes=[note]))
     if any(result["valid"] for result in document["results"]):
         found.append(
             Section(

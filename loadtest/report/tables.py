@@ -21,6 +21,7 @@ from loadtest.report.numbers import (
     valid_results,
 )
 from loadtest.stats import Interval
+from loadtest.targets import PROXIES
 
 __all__ = ["Table", "cores", "cost", "database", "faults", "memory", "pool", "ramps", "verdict"]
 
@@ -166,10 +167,10 @@ def cores(document: Mapping[str, Any]) -> Table:
 
 
 def by_kind(roles: Mapping[str, float]) -> dict[str, float]:
-    """Return figures by role with all proxies and other servers as one: `load`, `proxy`, `app`, `db`."""
+    """Return figures by role with proxies as one, and other servers as applications."""
     found: dict[str, float] = {}
     for role, value in roles.items():
-        kind = role if role in NAMES else "proxy"
+        kind = role if role in NAMES else "proxy" if role in PROXIES else "app"
         found[kind] = found.get(kind, 0.0) + value
     return {role: found[role] for role in ROLES if role in found}
 

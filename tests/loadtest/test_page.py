@@ -169,7 +169,7 @@ def of_an_old_version(made: dict[str, Any]) -> None:
     [
         (interrupted, "Interrupted: this is what had been measured until then. 2 of 3 were not run.", EMPTY),
         (nothing, EMPTY, "<svg"),
-        (one_target, "no ranking, because direct is the only valid target", "What each proxy costs"),
+        (one_target, "no ranking, because direct is the only valid target", 'id="costs"'),
         (all_invalid, "No result is valid, so there are no figures.", "no lack of processor time"),
         (of_an_old_version, "read, highest rate first: direct, then nginx", "What PostgreSQL counted"),
     ],

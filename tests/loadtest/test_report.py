@@ -128,3 +128,8 @@ def test_of_pools_the_smallest_that_is_not_slower_is_named() -> None:
 
 def test_events_that_are_near_to_each_other_share_a_mark() -> None:
     assert marks([[1.0, "a"], [1.2, "b"], [5.0, "c"]], near=0.5) == [("1, 2", 1.0), ("3", 5.0)]
+
+
+def test_another_server_is_an_application_and_no_proxy() -> None:
+    found = tables.by_kind({"load": 0.1, "db": 0.2, "nginx": 0.3, "app": 0.4, "uvicorn": 0.5})
+    assert found == pytest.approx({"load": 0.1, "proxy": 0.3, "app": 0.9, "db": 0.2})

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pierhead.supervisor.control import AUTO, Control, ControlError, ask, find
-from tests.supervisor.harness import APP, Load, Pierhead, eventually
+from tests.supervisor.harness import APP, Load, Pierhead, eventually, parent_of
 
 
 def pierhead(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -188,15 +188,24 @@ def test_what_is_no_request_costs_the_server_nothing(tmp_path: Path) -> None:
         assert server.get()[0] == 200
 
 
-def test_nothing_that_lies_is_left_of_a_master_that_was_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("leaving", [False, True], ids=["serving", "leaving"])
+def test_nothing_that_lies_is_left_of_a_master_that_was_killed(tmp_path: Path, leaving: bool) -> None:
     control, pid_file = tmp_path / "control", tmp_path / "pid"
     options = ("--control-socket", str(control), "--pid-file", str(pid_file))
     with Pierhead(tmp_path, *options) as server:
         assert pid_file.read_text() == f"{server.process.pid}\n"
-        server.note_processes()
+        (generation,) = {parent_of(pid) for pid in server.workers()}
+        request = threading.Thread(target=server.get, args=["/slow", 60.0])
+        if leaving:  # as when the signal of its parent's death comes before the end of its channel
+            request.start()
+            server.wait_until_begun()
+            os.kill(generation, signal.SIGTERM)
         server.process.kill()
         server.wait()
         eventually(lambda: not control.exists() and not pid_file.exists(), "both are removed")
+        server.let_go()
+        if leaving:
+            request.join(60)
     with Pierhead(tmp_path, *options) as server:
         assert pid_file.read_text() == f"{server.process.pid}\n"
 

@@ -36,6 +36,7 @@ __all__ = ["Generation", "main"]
 
 logger = logging.getLogger("pierhead.generation")
 
+_FAREWELL_S = 1.0  # for a master that is gone to be gone altogether
 _SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -80,6 +81,9 @@ def main(channel_fd: int) -> int:
 
 def _tidy_up(settings: Settings, master: int) -> None:
     """Remove what a master that was killed has left behind, for it would lie."""
+    deadline = time.monotonic() + _FAREWELL_S
+    while os.getppid() == master and time.monotonic() < deadline:
+        time.sleep(0.005)  # what it has open is closed one by one, and our channel perhaps first
     if settings.pid_file:
         pidfile.remove_stale(settings.pid_file, master)
     if settings.control_socket:
@@ -159,7 +163,7 @@ class Generation:
         if messages is None:
             if not self._leaving:
                 logger.error("the master is gone; leaving", extra=facts("master_gone"))
-                self.orphaned()
+            self.orphaned()  # also while leaving: its death may have come as a signal first
             self._reactor.remove(self._master)
             self._leave(going_away=True)
             return

@@ -72,7 +72,8 @@ async def pieces(request: Request, name: str) -> Response:
         if name.startswith("dies"):
             os._exit(1)
         yield b"last"
-    return Response.stream(each())
+    kind = "text/event-stream" if name == "never" else "text/plain"
+    return Response.stream(each(), content_type=kind)
 
 @app.get("/much/{name}", isolation="process")
 async def much(request: Request, name: str) -> Response:

@@ -11,11 +11,11 @@ import socket
 import struct
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from tests.isolation.harness import answer, begun, isolated_processes, kill_when_begun
+from tests.isolation.harness import APP, answer, begun, isolated_processes, kill_when_begun
 from tests.supervisor.harness import Pierhead, alive, eventually
 
 PATHS = {"/worker": True, "/": False, "/inner/plain": True, "/inner/special": False, "/inner/own/x": False}
@@ -116,16 +116,12 @@ def test_one_that_takes_too_long_is_a_504_and_killed_with_its_stacks_in_the_log(
     hasty.wait_for_log("in wait\n")
 
 
-def test_a_stopped_process_is_a_504_as_well(hasty: Pierhead) -> None:
-    answer(hasty)
-    stopped = isolated_processes(hasty)
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    assert hasty.get("/", timeout=20)[0] == 504
-    assert sum(alive(pid) for pid in stopped) == len(stopped) - 1
-    for pid in stopped:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+def test_a_stopped_process_is_a_504_as_well(hasty: Pierhead, clients: ThreadPoolExecutor) -> None:
+    stopped = clients.submit(hasty.get, "/wait/stopped", timeout=20)
+    pid = kill_when_begun(hasty.folder, "stopped", signal.SIGSTOP)
+    (hasty.folder / "go-stopped").touch()
+    assert stopped.result()[0] == 504
+    eventually(lambda: not alive(pid), "the process is gone")
 
 
 def test_a_request_may_take_longer_where_it_says_so(hasty: Pierhead) -> None:
@@ -202,11 +198,31 @@ def test_a_body_without_a_length_is_passed_on_as_it_comes_while_the_response_goe
             received += client.recv(4096)
 
 
+def test_a_body_that_turns_out_malformed_is_refused_by_who_reads_it(server: Pierhead) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        client.sendall(
+            b"POST /digest HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+        )
+        client.sendall(b"no number\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
+def test_an_event_stream_ends_cleanly_when_the_server_stops(tmp_path: Path) -> None:
+    with Pierhead(tmp_path, source=APP, workers=1) as server:
+        response = open_response(server, "/pieces/never")
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert response.read(6) == b"first "
+        server.signal(signal.SIGTERM)
+        assert response.read() == b""
+        assert server.wait() == 0
+
+
 def test_a_client_that_leaves_has_its_handler_cancelled_and_the_process_replaced(server: Pierhead) -> None:
     pid = leave(server, "/asleep/left")
     eventually((server.folder / "cancelled-left").exists, "the handler is cancelled")
     eventually(lambda: not alive(pid), "the process is gone")
     assert answer(server)["pid"] != pid
+    assert "GET /asleep/left" not in server.log  # who leaves is nobody's failure
 
 
 def test_a_client_that_leaves_a_handler_that_blocks_has_the_process_killed(server: Pierhead) -> None:

@@ -139,6 +139,8 @@ class Errand:
 
     def broken(self, facts: dict[str, Any], *, started: bool) -> Response:
         """Return the response where the process says that its own will not come; raises as `failed`."""
+        if self._forsaken:
+            raise ClientDisconnected("the client closed the connection")
         if started:
             raise ProcessLostError(facts["reason"])
         log_failure(self.request, "%s", facts["reason"])

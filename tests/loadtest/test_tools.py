@@ -109,10 +109,10 @@ def test_locust_fails_on_a_right_status_with_wrong_content(stack: FakeStack, run
     assert sample.errors["GET /users/ID"] > 0
 
 
-def test_locust_with_a_broken_file_is_an_error(tmp_path: Path) -> None:
+def test_locust_with_a_broken_file_is_an_error(tmp_path: Path, run_locust: Locust) -> None:
     broken = tmp_path / "load.py"
     broken.write_text("no python\n")
-    sample = tools.run_locust([broken], "http://127.0.0.1:9", duration_s=1, users=1)
+    sample = run_locust([broken], "http://127.0.0.1:9", duration_s=1, users=1)
     assert sample.errors == {"tool": 1}
     assert "SyntaxError" in sample.note
 

@@ -17,7 +17,6 @@ SHARED = (
     "Load generator, proxies, application and database shared the machine: compare the rows with each other, "
     "not the numbers with others'."
 )
-PLACES = "A place of 1–3 means: which of these is not shown."
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def sections(document: Mapping[str, Any]) -> list[Section]:
             "Verdicts",
             verdicts.verdicts(document),
             [tables.verdict(document)],
-            [f"{verdicts.interval_note(document)} {PLACES} {SHARED}"],
+            [f"{verdicts.interval_note(document)} {SHARED}"],
         )
     ]
     cost = tables.cost(document)

@@ -161,4 +161,4 @@ def interval_note(document: Mapping[str, Any]) -> str:
     rounds = document["settings"]["rounds"]
     if rounds < 2:
         return "One round has no interval, so no order is claimed."
-    return f"In brackets: 95 % intervals over {rounds} rounds."
+    return f"In brackets: 95 % intervals over {rounds} rounds. A place of 1–3: which of these is not shown."

@@ -27,6 +27,7 @@ __all__ = [
     "Desk",
     "Row",
     "State",
+    "fits",
 ]
 
 BLOCKS = 64
@@ -161,6 +162,11 @@ class Row:
             self.note(index, b"")
         if any(self.crowd):
             self.crowd[:] = memoryview(bytes(_CROWD_BYTES)).cast("Q")
+
+
+def fits(fd: int) -> bool:
+    """Tell whether a file is a board of the size that is used here: not one of another version."""
+    return os.fstat(fd).st_size == BOARD_BYTES
 
 
 class Board:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 from pathlib import Path
 
+import pytest
+
+import pierhead
 from tests.supervisor.harness import APP, Load, Pierhead, alive, eventually
 
 
@@ -71,3 +75,21 @@ def test_an_upgrade_to_code_that_does_not_start_leaves_the_old_code_serving(tmp_
         eventually(lambda: len(server.workers() - {victim}) == 2, "the old generation still replaces workers")
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
+
+
+def test_a_reload_onto_another_version_of_the_server_asks_for_an_upgrade(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "installed" / "pierhead"
+    shutil.copytree(Path(pierhead.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    with Pierhead(tmp_path) as server:
+        workers = server.workers()
+        board = package / "board.py"
+        board.write_text(board.read_text().replace("BLOCKS = 64\n", "BLOCKS = 128\n"))
+        server.signal(signal.SIGHUP)
+        server.wait_for_log(f"let it upgrade itself with kill -USR2 {server.process.pid}")
+        assert server.workers() == workers
+        server.signal(signal.SIGUSR2)
+        server.wait_for_log("generation 3 serves")
+        assert server.get()[0] == 200

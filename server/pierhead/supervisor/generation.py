@@ -7,6 +7,7 @@ or when the master is gone.
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import logging
 import os
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pierhead.board import Board, Cell, Row, State
+from pierhead.board import Board, Cell, Row, State, fits
 from pierhead.config import Settings
 from pierhead.errors import PierheadError
 from pierhead.interfaces.configured import load_configured
@@ -37,6 +38,10 @@ __all__ = ["Generation", "main"]
 logger = logging.getLogger("pierhead.generation")
 
 _FAREWELL_S = 1.0  # for a master that is gone to be gone altogether
+_OTHER_VERSION = (
+    "the server was started with another version of pierhead than the one that is installed now: "
+    "let it upgrade itself with kill -USR2 {}"
+)
 _SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -47,6 +52,9 @@ def main(channel_fd: int) -> int:
     if orders is None:
         return 1
     values: dict[str, Any] = {name: _frozen(value) for name, value in orders["settings"].items()}
+    if set(values) != {field.name for field in dataclasses.fields(Settings)} or not fits(orders["board"]):
+        channel.send(failed=_OTHER_VERSION.format(os.getppid()), files=[])
+        return START_FAILED
     settings = Settings(**values)
     sockets = [socket.socket(fileno=fd) for fd in orders["listeners"]]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the master

@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("after", type=Path, metavar="AFTER.json")
     parser.add_argument(
         "--tolerance", type=float, default=TOLERANCE * 100, metavar="PERCENT",
-        help=f"a change up to this is none (default {TOLERANCE:.0%})",
+        help=f"a change up to this is none (default {TOLERANCE:.0%}%)",
     )  # fmt: skip
     parser.add_argument(
         "--agree",

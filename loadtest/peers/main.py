@@ -16,7 +16,7 @@ from typing import Any
 from loadtest import machine, provenance, tools
 from loadtest.interrupt import interruptible
 from loadtest.marks import include
-from loadtest.peers import parts, results
+from loadtest.peers import results
 from loadtest.peers.catalogue import OURS, PEERS, Peer, PeerError, select
 from loadtest.peers.scenarios import SCENARIOS, Measurement, Plan, Scenario
 from loadtest.provenance import ROOT, duration
@@ -40,6 +40,8 @@ def main(argv: Sequence[str]) -> int:
         return int(stop.code or 0)
     try:
         if options.parts:
+            from loadtest.peers import parts  # needs the server, and --help works without it
+
             table = parts.table()
             print(table)
             if options.docs:

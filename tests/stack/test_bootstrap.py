@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from stack import bootstrap
+from stack import bootstrap, cli
 from stack.errors import KitError
 from tests.kit import ROOT, eventually
 
@@ -374,6 +374,21 @@ def test_nothing_is_installed_for_what_needs_nothing(
         code = int(stop.code or 0)
     assert code == {"--help": 0, "-h": 0, "status": 1}.get(argv[-1] if argv else "", 2)
     assert capsys.readouterr()
+
+
+@pytest.mark.parametrize("command", [*cli.PASSED_ON, "up", "down", "status", "logs", "new"])
+def test_every_command_says_what_it_does_without_an_environment(command: str) -> None:
+    argv = [
+        sys.executable,
+        "-E",
+        "-S",
+        str(ROOT / "kit"),
+        command,
+        "--help",
+    ]  # -S: the standard library alone
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage: " in done.stdout
 
 
 def test_every_lock_that_a_command_needs_is_there() -> None:

@@ -106,6 +106,32 @@ async def test_who_waits_gets_the_first_that_is_free_and_the_line_has_an_end() -
     await rig.close()
 
 
+async def test_who_waits_in_a_line_goes_on_in_that_of_the_pool_that_takes_over() -> None:
+    old, new = Rig(max_processes=1), Rig(max_processes=1)
+    await old.pool.start()
+    await new.pool.start()
+    first, other = await old.lease(), await new.lease()
+    waiting = asyncio.ensure_future(old.pool.wait_in_line())
+    await asyncio.sleep(0)
+    told: list[bool] = []
+    old.pool.told.add(lambda: told.append(True))
+    old.pool.give_way(new.pool)
+    assert told == [True]
+    await until(lambda: new.pool.waiting == 1)
+    later = asyncio.ensure_future(old.pool.wait_in_line())
+    new.pool.release(other)
+    assert await waiting is other
+    assert other.pool is new.pool
+    new.pool.release(other)
+    assert await later is other
+    new.pool.release(other)
+    assert old.pool.lease() is other
+    new.pool.release(other)
+    old.pool.release(first)
+    await old.close()
+    await new.close()
+
+
 async def test_a_wait_has_an_end() -> None:
     rig = Rig(max_processes=1, queue_timeout_s=0.01)
     await rig.pool.start()

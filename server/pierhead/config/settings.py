@@ -357,6 +357,16 @@ def speaks_http2(settings: Settings) -> bool:
     return installed and settings.http2 != "off"
 
 
+def unpacked(values: dict[str, Any]) -> Settings | None:
+    """Return the settings that another process has sent as JSON; None for those of another version."""
+    if values.keys() != {field.name for field in dataclasses.fields(Settings)}:
+        return None
+    found: dict[str, Any] = {
+        name: tuple(one) if isinstance(one, list) else one for name, one in values.items()
+    }
+    return Settings(**found)
+
+
 def knobs(of: type[Any] = Settings) -> dict[str, Knob]:
     """Return what is known of each setting of a class of them, by its name and in their order."""
     return {

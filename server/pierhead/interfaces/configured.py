@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from pierhead.config import Settings
     from pierhead.interfaces.sites import Sites
 
-__all__ = ["load_configured", "load_file"]
+__all__ = ["load_app", "load_configured", "load_file"]
 
 logger = logging.getLogger("pierhead.app")
 
@@ -57,9 +59,10 @@ def load_file(file: Path, settings: Settings | None = None, *, strict: bool = Fa
     except ConfigError as error:
         raise LoadError(str(error)) from None
     sites = []
+    environment = dict(os.environ)
     for app in apps:
         try:
-            sites.append(Site(app, _load_one(app, settings or Settings())))
+            sites.append(Site(app, _load_one(app, settings or Settings(), environment)))
         except LoadError as error:
             where = f"{file}: apps.{app.name}"
             if strict:
@@ -69,15 +72,17 @@ def load_file(file: Path, settings: Settings | None = None, *, strict: bool = Fa
     return Sites(sites, strict=strict)
 
 
-def _load_one(app: AppSettings, settings: Settings) -> Application:
+def load_app(app: AppSettings) -> Application:
+    """Load one application of several, which is in Python; raises LoadError."""
+    directory = app.folder / (app.app_dir or ".")
+    return load(app.app, interface=app.interface, factory=app.factory, app_dir=directory, threads=app.threads)
+
+
+def _load_one(app: AppSettings, settings: Settings, environment: Mapping[str, str]) -> Application:
     if app.is_program:
         return _configured_program(app)
-    directory = app.folder / (app.app_dir or ".")
-    application = load(
-        app.app, interface=app.interface, factory=app.factory, app_dir=directory, threads=app.threads
-    )
     whole = (app.isolation or settings.isolation) == "process"
-    return isolated(application, settings, app, whole=whole)
+    return isolated(load_app(app), settings, app, whole=whole, environment=environment)
 
 
 def _configured_program(app: AppSettings) -> Application:

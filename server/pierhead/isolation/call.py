@@ -17,6 +17,7 @@ from pierhead.isolation.frames import Kind
 from pierhead.isolation.pool import Busy
 from pierhead.messages.files import FileBody
 from pierhead.messages.response import Response
+from pierhead.transports.exchange import Exchange
 
 if TYPE_CHECKING:
     from pierhead.isolation.frames import Frame
@@ -82,7 +83,8 @@ class _Call:
     async def run(self, gone: asyncio.Future[None]) -> Response | None:
         """Have it answered; raises Busy, and what `answer` raises."""
         process = await _lease(self._pool, gone)
-        self._errand = errand = Errand(self._pool, process, self._request)
+        self._errand = errand = Errand(process, self._request)
+        told = process.pool.told
 
         def client_left(_: asyncio.Future[None]) -> None:
             if not gone.cancelled() and not self._channel.done:
@@ -92,6 +94,7 @@ class _Call:
         try:
             self._send()
             gone.add_done_callback(client_left)
+            told.add(self._wind_down)
             response, over = await self._hear()
             return response
         except BaseException:
@@ -100,6 +103,7 @@ class _Call:
             raise
         finally:
             gone.remove_done_callback(client_left)
+            told.discard(self._wind_down)
             if self._pump is not None:
                 self._pump.cancel()
                 await asyncio.wait([self._pump])
@@ -111,6 +115,11 @@ class _Call:
                 task = asyncio.ensure_future(_see_off(errand))
                 _tasks.add(task)
                 task.add_done_callback(_tasks.discard)
+
+    def _wind_down(self) -> None:
+        """End an event stream: its client comes again, to the code that is reloaded."""
+        if isinstance(self._channel, Exchange):
+            self._channel.wind_down()
 
     def _send(self) -> None:
         facts = request_facts(self._request)
@@ -185,7 +194,8 @@ async def _lease(pool: Pool, gone: asyncio.Future[None]) -> PooledProcess:
         await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
     except BaseException:
         if turn.done() and not turn.exception():
-            pool.release(turn.result())
+            process = turn.result()
+            process.pool.release(process)
         raise
     finally:
         if not turn.done():

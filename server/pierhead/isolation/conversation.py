@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["converse"]
 
+_RESTART = 1012
+
 
 async def converse(pool: Pool, socket: WebSocket) -> None:
     """Have a process converse; see `pierhead.interfaces.base.Application.converse`."""
@@ -34,12 +36,15 @@ async def converse(pool: Pool, socket: WebSocket) -> None:
     except Busy:
         await socket.reject(busy(socket.request))
         return
-    errand = Errand(pool, process, socket.request)
-    conversation = _Conversation(pool, socket, errand)
+    pool = process.pool
+    errand = Errand(process, socket.request)
+    conversation = _Conversation(socket, errand)
     over = False
+    pool.told.add(conversation.leave)
     try:
         over = await conversation.run()
     finally:
+        pool.told.discard(conversation.leave)
         await conversation.stop()
         if over:
             errand.finished()
@@ -49,10 +54,11 @@ async def converse(pool: Pool, socket: WebSocket) -> None:
 
 
 class _Conversation:
-    def __init__(self, pool: Pool, socket: WebSocket, errand: Errand) -> None:
+    def __init__(self, socket: WebSocket, errand: Errand) -> None:
         self._socket = socket
         self._errand = errand
         self._given: Given | None = None
+        self._leaving = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> bool:
@@ -80,6 +86,18 @@ class _Conversation:
             else:
                 await socket.close(1011, "the server failed")
         return False
+
+    def leave(self) -> None:
+        """Have the WebSocket closed with 1012: its application is reloaded."""
+        self._leaving = True
+        if self._given is not None:
+            self._go_away(_RESTART)
+        elif self._socket.answered:
+            self._tasks.append(asyncio.ensure_future(self._close()))
+
+    async def _close(self) -> None:
+        with contextlib.suppress(WebSocketClosed):
+            await self._socket.close(_RESTART, "the server restarts")
 
     async def stop(self) -> None:
         """End what goes on beside."""
@@ -112,8 +130,8 @@ class _Conversation:
                 "extensions": [one.decode("latin-1") for one in given.handshake.extensions],
             }
             link.send(Kind.SOCKET, texts, given.ahead, files=[given.fd])
-            if given.close_code:
-                self._go_away(given.close_code)
+            if code := given.close_code or (_RESTART if self._leaving else 0):
+                self._go_away(code)
             return
         self._socket.request.response_headers.raw.clear()  # the process has added them
         try:
@@ -123,6 +141,8 @@ class _Conversation:
             return
         link.send(Kind.RELAY)
         self._tasks.append(asyncio.ensure_future(self._pass_messages_on()))
+        if self._leaving:
+            self.leave()
 
     def _go_away(self, code: int) -> None:
         self._errand.link.send(Kind.GO_AWAY, {"code": code})

@@ -15,7 +15,7 @@ from pierhead.messages.response import Response
 
 if TYPE_CHECKING:
     from pierhead.isolation.link import Link
-    from pierhead.isolation.pool import Pool, PooledProcess
+    from pierhead.isolation.pool import PooledProcess
     from pierhead.messages.request import Request
 
 __all__ = ["Errand", "ProcessLostError"]
@@ -35,10 +35,10 @@ class Errand:
     A process that says nothing for `isolation_timeout_s` is killed. `forsake` is for a client that has left.
     """
 
-    def __init__(self, pool: Pool, process: PooledProcess, request: Request) -> None:
+    def __init__(self, process: PooledProcess, request: Request) -> None:
         self.process = process
         self.request = request
-        self._pool = pool
+        self._pool = process.pool
         self._loop = asyncio.get_running_loop()
         self._forsaken = False
         self._late = False
@@ -122,6 +122,9 @@ class Errand:
             log_failure(self.request, message, limit_s, who, stacks)
             self.request.refused = "the application did not answer in time"
             return 504
+        if self._outlived:
+            self._log_outlived()
+            return 504
         pool.crashed += 1
         log_failure(self.request, "%s %s%s", who, how, stacks)
         self.request.refused = "the application's process ended"
@@ -143,8 +146,22 @@ class Errand:
             raise ClientDisconnected("the client closed the connection")
         if started:
             raise ProcessLostError(facts["reason"])
+        if self._outlived:
+            self._log_outlived()
+            return with_additions(self.request, Response.problem(504, self.request.refused))
         log_failure(self.request, "%s", facts["reason"])
         return with_additions(self.request, Response.problem(500))
+
+    @property
+    def _outlived(self) -> bool:
+        """Whether the process was told to leave, as the application was reloaded and it did not finish."""
+        return self._pool.superseded and self.process.retired and not self._forsaken
+
+    def _log_outlived(self) -> None:
+        message = "did not finish within drain_timeout_s=%g of a reload of %s; process %d was ended"
+        pool = self._pool
+        log_failure(self.request, message, pool.limits.drain_timeout_s, pool.name, self.process.pid)
+        self.request.refused = "the application was reloaded, and did not answer in time"
 
     async def _obituary(self) -> tuple[str, str]:
         self._pool.finish_off(self.process)

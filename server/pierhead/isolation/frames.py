@@ -28,12 +28,16 @@ class Kind(enum.IntEnum):
     """Fork a process of application `part`, known as `tag`; with the descriptor of its end of the link."""
     KILL = 2
     """Kill the process known as `tag`, with its stacks written first where `ask`."""
+    LOAD = 3
+    """To a fresh one, before anything else: load application `app`; with the `settings` of the server."""
 
     # From the nursery
     FORKED = 10
     """`tag` has `pid`."""
     ENDED = 11
     """`tag` ended with wait `status`, or (None) could not be forked for a `reason`; with its stacks."""
+    LOADED = 12
+    """The application is loaded, or (with a `reason`) it does not load."""
 
     # From a worker to a process
     REQUEST = 20

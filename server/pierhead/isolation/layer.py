@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pierhead.app import App
@@ -15,19 +16,21 @@ from pierhead.interfaces.native import NativeApplication, enter_mount
 from pierhead.interfaces.sites import Sites
 from pierhead.isolation.call import answer
 from pierhead.isolation.conversation import converse
-from pierhead.isolation.pool import Pool
+from pierhead.isolation.pool import Pool, StartError
+from pierhead.log import facts
 from pierhead.routing import Mount
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
     from pierhead.config.isolation import IsolationLimits
     from pierhead.interfaces.base import Application
+    from pierhead.isolation.fresh import Origin
     from pierhead.isolation.nursery import Closable, Nursery
     from pierhead.messages.request import Request
     from pierhead.messages.response import Response
     from pierhead.messages.websocket import WebSocket
 
-__all__ = ["Isolated", "Isolation"]
+__all__ = ["Isolated", "Isolation", "named_parts"]
 
 logger = logging.getLogger("pierhead.isolation")
 
@@ -39,21 +42,38 @@ class Isolated(Layer):
     isolated.
     """
 
-    def __init__(self, application: Application, limits: IsolationLimits, *, whole: bool) -> None:
+    def __init__(
+        self,
+        application: Application,
+        limits: IsolationLimits,
+        *,
+        whole: bool,
+        origin: Origin | None = None,
+    ) -> None:
         super().__init__(application)
         self.pool: Pool | None = None
+        self.origin = origin
+        """Where to load its code from again; None where it cannot be reloaded by itself."""
+        self.reloaded = False
+        """Whether it was reloaded by itself: `application` has the code from before."""
+        self._isolation: Isolation | None = None
         self._limits = limits
         self._whole = whole
         self._respond = application.respond
 
-    def settle(self, nursery: Nursery, part: int) -> Pool:
+    def settle(self, isolation: Isolation, nursery: Nursery, part: int) -> Pool:
         """Take processes from a nursery, where this is application number `part`."""
-        self.pool = Pool(nursery, part, self.name, self._limits)
+        self._isolation = isolation
+        self.pool = self.pool_of(nursery, part)
         return self.pool
+
+    def pool_of(self, nursery: Nursery, part: int) -> Pool:
+        """Return a pool of its processes, which is not in use yet."""
+        return Pool(nursery, part, self.name, self._limits)
 
     async def start(self) -> None:
         """Start the processes, and the application here where it answers requests here; see Application."""
-        if self.pool is not None:
+        if self.pool is not None and not await self._start_reloaded():
             try:
                 await self.pool.start()
             except BaseException:
@@ -70,6 +90,25 @@ class Isolated(Layer):
         finally:
             if self.pool is None or not self._whole:
                 await self.application.stop()
+
+    async def _start_reloaded(self) -> bool:
+        """Start the processes of a worker that is to have code which others have reloaded before.
+
+        Where that does not load any more it is logged, and the code from before is used.
+        """
+        if not self.reloaded or self._isolation is None or self.origin is None:
+            return False
+        try:
+            await self._isolation.reload(self)
+        except StartError as error:
+            logger.error(  # noqa: TRY400 - it says all
+                "%s was reloaded, but does not load again for this worker; it has the code from before\n%s",
+                self.origin.app.name,
+                error,
+                extra=facts("app_outdated", app=self.origin.app.name, reason=str(error).splitlines()[-1]),
+            )
+            return False
+        return True
 
     def respond(self, request: Request) -> Coroutine[Any, Any, Response | None]:
         """Have a process answer, or the application here."""
@@ -112,13 +151,21 @@ def _leads(app: App, request: Request, method: str) -> bool:
 
 
 class Isolation:
-    """All that is isolated in one worker: a nursery, and the pools of those applications that need it."""
+    """All that is isolated in one worker: a nursery, and the pools of those applications that need it.
 
-    def __init__(self, nursery: Nursery, parts: Sequence[Isolated]) -> None:
-        self._nursery = nursery
-        self._pools = [part.settle(nursery, number) for number, part in enumerate(parts)]
-        nursery.forked = self._forked
-        nursery.ended = self._ended
+    An application that was reloaded by itself has another nursery.
+    """
+
+    def __init__(
+        self, application: Application, nursery: Nursery, parts: Sequence[Isolated], settings: Settings
+    ) -> None:
+        self._application = application
+        self._settings = settings
+        self._nurseries = [nursery]
+        self._pools = [part.settle(self, nursery, number) for number, part in enumerate(parts)]
+        self._named = named_parts(application)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._hear(nursery)
         nursery.lost = self._lost
 
     @classmethod
@@ -135,15 +182,41 @@ class Isolation:
         from pierhead.isolation.nursery import Nursery
 
         nursery = Nursery.fork([part.application for part in parts], settings, inherited)
-        return cls(nursery, parts)
+        return cls(application, nursery, parts, settings)
 
     def attach(self) -> None:
         """Begin, on the running loop, before the application is started."""
-        self._nursery.attach()
+        for nursery in self._nurseries:
+            nursery.attach()
 
     async def close(self) -> None:
-        """End the nursery, once the application was stopped."""
-        await self._nursery.close()
+        """End the nurseries, once the application was stopped."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for nursery in self._nurseries:
+            await nursery.close()
+
+    def begin_reload(self, name: str, tell: Callable[[str], None]) -> None:
+        """Reload the code of one application; then `tell` is called with why that failed, or ""."""
+        self._keep(self._try_reload(name, tell))
+
+    async def reload(self, part: Isolated) -> None:
+        """Replace the processes of an application by some with its code as it is now; raises StartError.
+
+        Those from before finish what they do.
+        """
+        pool = await self._start_pool(part)
+        before, part.pool = part.pool, pool
+        part.reloaded = True
+        if isinstance(self._application, Sites):
+            for site in self._application.sites:
+                if part.origin is not None and site.settings is part.origin.app:
+                    site.application = part  # again, where it had not started
+        if before is not None:
+            before.give_way(pool)
+            self._keep(self._retire(before, pool))
 
     def publish(self, row: Row) -> None:
         """Write the numbers to a row of the board."""
@@ -153,6 +226,60 @@ class Isolation:
         cells[Cell.PROCESSES_AWAITED] = sum(pool.waiting for pool in self._pools)
         cells[Cell.PROCESSES_CRASHED] = sum(pool.crashed for pool in self._pools)
         cells[Cell.PROCESSES_KILLED] = sum(pool.killed for pool in self._pools)
+
+    async def _try_reload(self, name: str, tell: Callable[[str], None]) -> None:
+        try:
+            await self.reload(self._named[name])
+        except StartError as error:
+            tell(str(error))
+        except Exception as error:
+            logger.exception("%s cannot be reloaded", name)
+            tell(repr(error))
+        else:
+            tell("")
+
+    async def _start_pool(self, part: Isolated) -> Pool:
+        """Return a pool of processes that have started, on a fresh nursery."""
+        from pierhead.isolation.fresh import start_nursery
+
+        assert part.origin is not None
+        nursery = await start_nursery(part.origin, self._settings)
+        self._nurseries.append(nursery)
+        self._hear(nursery)
+        pool = part.pool_of(nursery, 0)
+        nursery.lost = pool.lost
+        self._pools.append(pool)
+        try:
+            await pool.start()
+        except BaseException:
+            await pool.close()
+            await self._drop(pool)
+            raise
+        nursery.lost = self._lost
+        return pool
+
+    async def _retire(self, before: Pool, pool: Pool) -> None:
+        """Have the processes from before finish and leave, and the nursery that nobody needs any more."""
+        await before.close()
+        pool.crashed += before.crashed
+        pool.killed += before.killed
+        await self._drop(before)
+
+    async def _drop(self, pool: Pool) -> None:
+        self._pools.remove(pool)
+        nursery = pool.nursery
+        if not any(other.nursery is nursery for other in self._pools):
+            self._nurseries.remove(nursery)
+            await nursery.close()
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _hear(self, nursery: Nursery) -> None:
+        nursery.forked = self._forked
+        nursery.ended = self._ended
 
     def _forked(self, tag: int, pid: int) -> None:
         for pool in self._pools:
@@ -169,6 +296,14 @@ class Isolation:
         for pool in self._pools:
             pool.lost()
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def named_parts(application: Application) -> dict[str, Isolated]:
+    """Return, by their names, those of several applications that can be reloaded without the others."""
+    sites = application.sites if isinstance(application, Sites) else []
+    found = (site.application for site in sites)
+    parts = [one for one in found if isinstance(one, Isolated)]
+    return {part.origin.app.name: part for part in parts if part.origin is not None}
 
 
 def _parts(application: Application) -> Iterable[Isolated]:

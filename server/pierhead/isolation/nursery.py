@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pierhead.config import Settings
     from pierhead.interfaces.base import Application
 
-__all__ = ["Closable", "Nursery"]
+__all__ = ["Closable", "Nursery", "run_nursery", "wait_for"]
 
 logger = logging.getLogger("pierhead.isolation")
 
@@ -87,7 +87,7 @@ class Nursery:
                     each.close()
                 end_with_parent(signal.SIGKILL)
                 if os.getppid() == parent:
-                    _Forker(theirs, applications, settings).run()
+                    run_nursery(theirs, applications, settings)
                     code = 0
             except BaseException:
                 logger.critical("the nursery failed", exc_info=True)
@@ -96,9 +96,9 @@ class Nursery:
         theirs.close()
         return cls(pid, ours)
 
-    def attach(self) -> None:
-        """Begin to hear what it says, on the running loop."""
-        self._link = Link(self._end)
+    def attach(self, link: Link | None = None) -> None:
+        """Begin to hear what it says, on the running loop; where its link is there already, over that."""
+        self._link = link or Link(self._end)
         self._task = asyncio.ensure_future(self._hear(self._link))
 
     def order(self, part: int, tag: int) -> Link:
@@ -124,7 +124,7 @@ class Nursery:
             self._link.close()
             self._task.cancel()
             await asyncio.wait([self._task])
-        await asyncio.to_thread(_wait_for, self.pid)
+        await asyncio.to_thread(wait_for, self.pid)
 
     async def _hear(self, link: Link) -> None:
         while (frame := await link.read()) is not None:
@@ -134,7 +134,7 @@ class Nursery:
             elif frame.kind is Kind.ENDED:
                 self.ended(told["tag"], told["status"], told["reason"], told["stacks"])
         if not self._leaving:
-            status = await asyncio.to_thread(_wait_for, self.pid)
+            status = await asyncio.to_thread(wait_for, self.pid)
             ended = "is gone" if status is None else describe_exit(status)
             logger.error(
                 "the process that forks others (%d) %s: this worker leaves",
@@ -143,6 +143,11 @@ class Nursery:
                 extra=facts("nursery_lost", nursery=self.pid, reason=ended),
             )
             self.lost()
+
+
+def run_nursery(end: socket.socket, applications: Sequence[Application], settings: Settings) -> None:
+    """Be a nursery, for the worker that has the other end, until that is gone."""
+    _Forker(end, applications, settings).run()
 
 
 @dataclasses.dataclass
@@ -265,7 +270,7 @@ def _import_ahead(settings: Settings) -> None:
             import uvloop  # noqa: F401
 
 
-def _wait_for(pid: int) -> int | None:
+def wait_for(pid: int) -> int | None:
     """Wait for a child that ends; returns its wait status, None where somebody else has reaped it."""
     try:
         return os.waitpid(pid, 0)[1]

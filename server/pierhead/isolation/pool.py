@@ -12,6 +12,7 @@ import dataclasses
 import itertools
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pierhead.isolation.frames import Kind
@@ -40,12 +41,18 @@ class Busy(Exception):
     """All processes are busy, and the line is full or was too slow."""
 
 
+class _MovedError(Exception):
+    """Another pool has taken over: wait there."""
+
+
 @dataclasses.dataclass(eq=False)
 class PooledProcess:
     """A process as its worker sees it."""
 
     tag: int
     link: Link
+    pool: Pool
+    """Whose it is."""
     pid: int = 0
     ready: bool = False
     busy: bool = False
@@ -69,7 +76,9 @@ class Pool:
         """Processes that ended by themselves while they worked."""
         self.killed = 0
         """Processes that were killed because they took too long."""
-        self._nursery = nursery
+        self.nursery = nursery
+        self.told: set[Callable[[], None]] = set()
+        """Called where another pool takes over: what would go on for ever is to end."""
         self._part = part
         self._processes: dict[int, PooledProcess] = {}
         self._idle: deque[PooledProcess] = deque()  # the one that is idle for longest on the left
@@ -82,6 +91,12 @@ class Pool:
         self._first: asyncio.Future[None] | None = None
         self._changed = asyncio.Event()
         self._closed = False
+        self._successor: Pool | None = None
+
+    @property
+    def superseded(self) -> bool:
+        """Whether another pool has taken over."""
+        return self._successor is not None
 
     @property
     def size(self) -> int:
@@ -107,6 +122,16 @@ class Pool:
         await self._first
         self._first = None
 
+    def give_way(self, successor: Pool) -> None:
+        """Have another pool take over all further requests, and those that wait; `close` this one then."""
+        self._successor = successor
+        self._closed = True
+        for turn in self._line:
+            if not turn.done():
+                turn.set_exception(_MovedError())
+        for tell in list(self.told):
+            tell()
+
     async def close(self) -> None:
         """Have all processes leave, and wait until they have."""
         self._closed = True
@@ -130,6 +155,8 @@ class Pool:
 
     def lease(self) -> PooledProcess | None:
         """Return a process for one request, None where it has to wait in line."""
+        if self._successor is not None:
+            return self._successor.lease()
         while self._idle and not self._line:
             process = self._idle.pop()  # the one whose memory is warm
             if not process.link.ended:  # else its end will be told in a moment
@@ -140,6 +167,8 @@ class Pool:
 
     async def wait_in_line(self) -> PooledProcess:
         """Return a process for one request when it is its turn; raises Busy where that takes too long."""
+        if self._successor is not None:
+            return await self._successor.wait_in_line()
         if len(self._line) >= self.limits.max_queued or self._closed:
             raise Busy
         turn: asyncio.Future[PooledProcess] = asyncio.get_running_loop().create_future()
@@ -148,6 +177,8 @@ class Pool:
         try:
             async with asyncio.timeout(self.limits.queue_timeout_s or None):
                 return await turn
+        except _MovedError:
+            pass
         except BaseException as error:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self.release(turn.result())
@@ -157,6 +188,7 @@ class Pool:
         finally:
             with contextlib.suppress(ValueError):
                 self._line.remove(turn)
+        return await self.wait_in_line()  # where it goes on
 
     def release(self, process: PooledProcess) -> None:
         """Take a process back that has done its work."""
@@ -173,20 +205,20 @@ class Pool:
         if process.deadline is not None:
             process.deadline.cancel()
         loop = asyncio.get_running_loop()
-        process.deadline = loop.call_later(patience_s, self._nursery.kill, process.tag)
+        process.deadline = loop.call_later(patience_s, self.nursery.kill, process.tag)
 
     def kill(self, process: PooledProcess) -> None:
         """Kill a process that takes too long; its stacks come with how it ended."""
         if not process.ended.done():
             process.retired = True
             self.killed += 1
-            self._nursery.kill(process.tag, ask=True)
+            self.nursery.kill(process.tag, ask=True)
 
     def finish_off(self, process: PooledProcess) -> None:
         """Kill a process that has closed its link: it ends already, or is out of its mind."""
         if not process.ended.done():
             process.retired = True
-            self._nursery.kill(process.tag)
+            self.nursery.kill(process.tag)
 
     # What the nursery says
 
@@ -245,15 +277,13 @@ class Pool:
         for _ in range(missing):
             tag = next(_tags)
             try:
-                link = self._nursery.order(self._part, tag)
+                link = self.nursery.order(self._part, tag)
             except OSError as error:  # no descriptors left
                 what = f"a process of {self.name} cannot be forked: {error.strerror}"
                 self._postpone(what, self._starts)
                 return
-            process = self._processes[tag] = PooledProcess(tag, link)
-            process.deadline = loop.call_later(
-                self.limits.start_timeout_s + _LEAVE_S, self._nursery.kill, tag
-            )
+            process = self._processes[tag] = PooledProcess(tag, link, self)
+            process.deadline = loop.call_later(self.limits.start_timeout_s + _LEAVE_S, self.nursery.kill, tag)
             task = asyncio.ensure_future(self._welcome(process))
             _tasks.add(task)
             task.add_done_callback(_tasks.discard)

@@ -19,6 +19,7 @@ from pierhead.supervisor.backoff import Backoff
 from pierhead.supervisor.channel import Channel
 from pierhead.supervisor.doing import Doing
 from pierhead.supervisor.process import describe_exit, exit_facts, reap_these
+from pierhead.supervisor.renewal import Renewal, Tell, why_not
 from pierhead.supervisor.stacks import Stacks
 from pierhead.supervisor.vigil import Vigil
 from pierhead.supervisor.worker import run_worker
@@ -97,6 +98,7 @@ class Crew:
         self._relieve_after = 0.0
         self._complete = False  # whether all were ready once
         self._leaving = False
+        self._renewal: Renewal | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -127,6 +129,10 @@ class Crew:
             self._look_at = now + self._vigil.interval_s
             for worker in list(self._workers.values()):
                 self._look(worker, now, reactor, become)
+        if self._renewal is not None:
+            self._renewal.step(self._workers.values())
+            if self._renewal.over:
+                self._renewal = None
 
     def seconds_to_wait(self) -> float:
         """Return for how long nothing is due, if nothing happens."""
@@ -147,6 +153,9 @@ class Crew:
         for message in messages:
             if message.get("ready"):
                 self._is_ready(worker)
+            elif "reloaded_app" in message:
+                if self._renewal is not None:
+                    self._renewal.hear(worker.pid, message["failed"], self._workers.values())
             elif "failed" in message:
                 logger.error(
                     "worker %d: the application did not start\n%s",
@@ -176,9 +185,23 @@ class Crew:
             if worker.slot >= size:
                 self._dismiss(worker, going_away=False)
 
+    def reload_app(self, name: str, tell: Tell) -> None:
+        """Have one application's code reloaded in all workers, and tell how that went."""
+        if self._leaving:
+            tell("the server stops, or reloads as a whole", 0)
+        elif self._renewal is not None:
+            tell("another application is being reloaded: ask again when that is done", 0)
+        elif why := why_not(self._application, name):
+            tell(why, 0)
+        else:
+            self._renewal = Renewal(self._application, name, tell)
+
     def leave(self, *, going_away: bool) -> None:
         """Have all workers finish and leave; `going_away`: the server stops, else it restarts."""
         self._leaving = True
+        if self._renewal is not None:
+            self._renewal.give_up("the server stops, or reloads as a whole")
+            self._renewal = None
         self._due.clear()
         for worker in self._workers.values():
             self._dismiss(worker, going_away=going_away)

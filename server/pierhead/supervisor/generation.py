@@ -7,7 +7,6 @@ or when the master is gone.
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import logging
 import os
@@ -17,10 +16,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pierhead.board import Board, Cell, Row, State, fits
 from pierhead.config import Settings
+from pierhead.config.settings import unpacked
 from pierhead.errors import PierheadError
 from pierhead.interfaces.configured import load_configured
 from pierhead.log import configure, facts
@@ -51,11 +50,11 @@ def main(channel_fd: int) -> int:
     orders = channel.receive_one()
     if orders is None:
         return 1
-    values: dict[str, Any] = {name: _frozen(value) for name, value in orders["settings"].items()}
-    if set(values) != {field.name for field in dataclasses.fields(Settings)} or not fits(orders["board"]):
+    found = unpacked(orders["settings"])
+    if found is None or not fits(orders["board"]):
         channel.send(failed=_OTHER_VERSION.format(os.getppid()), files=[])
         return START_FAILED
-    settings = Settings(**values)
+    settings = found
     sockets = [socket.socket(fileno=fd) for fd in orders["listeners"]]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the master
     configure(settings, "generation")
@@ -180,6 +179,16 @@ class Generation:
                 self._leave(going_away=not message["retire"])
             elif "workers" in message:
                 self._crew.resize(message["workers"])
+            elif "reload_app" in message:
+                self._reload_app(message["reload_app"], message["ticket"])
+
+    def _reload_app(self, name: str, ticket: int) -> None:
+        """Have the workers reload one application; the master is told how that went."""
+
+        def tell(failed: str, workers: int) -> None:
+            self._master.send(app_reloaded=name, ticket=ticket, failed=failed, workers=workers)
+
+        self._crew.reload_app(name, tell)
 
     def _announce(self) -> None:
         if not self._announced and self._crew.is_complete:
@@ -202,7 +211,3 @@ class Generation:
         for bound in self._sockets:
             bound.close()  # or clients would go on being queued on it, for nobody
         self._crew.leave(going_away=going_away)
-
-
-def _frozen(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value

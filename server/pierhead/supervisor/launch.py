@@ -5,26 +5,17 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
-import pierhead
 from pierhead.board import Cell, State
 from pierhead.config import Settings
 from pierhead.supervisor.channel import Channel
 from pierhead.supervisor.holdings import Holdings
+from pierhead.supervisor.process import fresh_python
 from pierhead.supervisor.systemd import child_environment
 
 __all__ = ["Generation", "launch"]
-
-# The directory of the package is appended, so that the fresh process finds it however this one did, and
-# nothing in it hides a module of the standard library.
-_START = (
-    "import sys; sys.path.append(sys.argv[1]); from pierhead.supervisor.generation import main;"
-    " sys.exit(main(int(sys.argv[2])))"
-)
 
 
 @dataclasses.dataclass
@@ -43,6 +34,8 @@ class Generation:
     failed: bool = False
     why: str = ""
     """Why it failed, in a line."""
+    asked: list[int] = dataclasses.field(default_factory=list)
+    """The tickets of those who wait for it to reload one application, see `Reception`."""
     process: subprocess.Popen[bytes] | None = None
     """None where the program that ran here before started it."""
 
@@ -77,8 +70,7 @@ def launch(number: int, settings: Settings, holdings: Holdings, block: int) -> G
     """Start the process; raises OSError where there is none to be had."""
     ours, theirs = Channel.pair()
     listeners = holdings.sockets
-    folder = str(Path(pierhead.__file__).parent.parent)
-    command = [sys.executable, "-P", "-c", _START, folder, str(theirs.fileno())]
+    command = fresh_python("pierhead.supervisor.generation", theirs.fileno())
     try:
         process = subprocess.Popen(
             command,

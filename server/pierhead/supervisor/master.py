@@ -90,7 +90,11 @@ class Master:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # held back by who ran here before
         if holdings.control is not None:
             self._reception = Reception(
-                holdings.control, self._reactor, self._status, lambda: self._reload("on request")
+                holdings.control,
+                self._reactor,
+                self._status,
+                lambda: self._reload("on request"),
+                self._reload_app,
             )
         try:
             self._adopt_generations()
@@ -204,6 +208,8 @@ class Master:
                 self._watcher.watch(message["files"])
             if message.get("ready"):
                 self._switch_to(generation)
+            elif "app_reloaded" in message:
+                self._app_reloaded(generation, message)
             elif "failed" in message:
                 generation.failed = True
                 generation.why = message["failed"].rstrip().rpartition("\n")[2]
@@ -273,6 +279,25 @@ class Master:
         systemd.notify("READY=1", f"STATUS=reload failed: {why.splitlines()[0]}")
         self._tell_who_waits(number, failed=f"{why}; the code from before goes on serving")
         self._reload_if_asked_again()
+
+    def _reload_app(self, name: str, ticket: int) -> str:
+        """Have the generation that serves reload one application; returns why it is not asked to, or ""."""
+        if self._stopping:
+            return "the server is stopping"
+        generation = self._serving
+        if generation is None or any(one.is_starting for one in self._generations):
+            return "the server starts, or reloads as a whole: ask again when that is done"
+        generation.asked.append(ticket)
+        generation.channel.send(reload_app=name, ticket=ticket)
+        return ""
+
+    def _app_reloaded(self, generation: Generation, message: dict[str, Any]) -> None:
+        name, failed = message["app_reloaded"], message["failed"]
+        self._note(f"{name} was not reloaded: {failed}" if failed else f"{name} was reloaded")
+        generation.asked.remove(message["ticket"])
+        if self._reception is not None:
+            answer = {"failed": failed} if failed else {"workers": message["workers"]}
+            self._reception.answer(message["ticket"], **answer)
 
     def _resize(self, workers: int) -> None:
         """Have more workers or fewer, from now on and after reloads."""
@@ -349,6 +374,9 @@ class Master:
             self._take_over_counts(generation)
             self._reactor.remove(generation.channel)
             generation.buried(status)
+            if self._reception is not None:
+                for ticket in generation.asked:
+                    self._reception.answer(ticket, failed=f"generation {generation.number} ended meanwhile")
             if not generation.leaving or generation.failed:
                 self._lost(generation, status)
 

@@ -11,8 +11,24 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["available_cores", "describe_exit", "end_with_parent", "exit_facts", "reap", "reap_these"]
+import pierhead
 
+__all__ = [
+    "available_cores",
+    "describe_exit",
+    "end_with_parent",
+    "exit_facts",
+    "fresh_python",
+    "reap",
+    "reap_these",
+]
+
+# The directory of the package is appended, so that the fresh process finds it however this one did, and
+# nothing in it hides a module of the standard library.
+_START = (
+    "import importlib, sys; sys.path.append(sys.argv[1]); main = importlib.import_module(sys.argv[2]).main;"
+    " sys.exit(main(*map(int, sys.argv[3:])))"
+)
 
 _PR_SET_PDEATHSIG = 1
 
@@ -31,6 +47,12 @@ def available_cores() -> int:
         if limit > 0:
             cores = min(cores, math.ceil(limit / int((folder / "cpu.cfs_period_us").read_text())))
     return max(1, cores)
+
+
+def fresh_python(module: str, *arguments: int) -> list[str]:
+    """Return the command of a fresh interpreter that calls `main` of a module of the server."""
+    folder = str(Path(pierhead.__file__).parent.parent)
+    return [sys.executable, "-P", "-c", _START, folder, module, *map(str, arguments)]
 
 
 def describe_exit(status: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,10 @@ __all__ = ["Reception"]
 
 
 class Reception:
-    """Answers `status` with what `describe` returns; for `reload` calls `reload`, and answers by `tell`."""
+    """Answers `status` with what `describe` returns; for `reload` calls `reload`, and answers by `tell`.
+
+    Where one application is to be reloaded it calls `reload_app`, and answers by `answer`.
+    """
 
     def __init__(
         self,
@@ -21,14 +25,20 @@ class Reception:
         reactor: Reactor,
         describe: Callable[[], dict[str, Any]],
         reload: Callable[[], int | str],
+        reload_app: Callable[[str, int], str],
     ) -> None:
-        """`reload` returns the number of the generation that its caller waits for, or why there is none."""
+        """`reload` returns the number of the generation that its caller waits for, or why there is none.
+
+        `reload_app` takes a name and a ticket to answer with; it returns why that cannot be, or "".
+        """
         self._control = control
         self._reactor = reactor
         self._describe = describe
         self._reload = reload
+        self._reload_app = reload_app
         self._clients: list[Channel] = []
         self._waiting: list[tuple[Channel, int]] = []
+        self._tickets: dict[int, Channel] = {}
         reactor.add(control)
 
     def hear(self, channel: object) -> bool:
@@ -48,6 +58,11 @@ class Reception:
                 client.send(**answer)
         self._waiting = [(client, awaited) for client, awaited in self._waiting if awaited > number]
 
+    def answer(self, ticket: int, **answer: Any) -> None:
+        """Answer who has a ticket, if that is still there."""
+        if (client := self._tickets.pop(ticket, None)) is not None:
+            client.send(**answer)
+
     def _welcome(self) -> None:
         client = self._control.accept()
         if client is not None:
@@ -66,6 +81,11 @@ class Reception:
             match request.get("command"):
                 case "status":
                     client.send(**self._describe())
+                case "reload" if app := request.get("app"):
+                    ticket = time.monotonic_ns()  # also another program in this process has no such one
+                    self._tickets[ticket] = client
+                    if why := self._reload_app(str(app), ticket):
+                        self.answer(ticket, failed=why)
                 case "reload":
                     found = self._reload()
                     if isinstance(found, str):
@@ -79,4 +99,5 @@ class Reception:
         self._reactor.remove(client)
         self._clients.remove(client)
         self._waiting = [waiting for waiting in self._waiting if waiting[0] is not client]
+        self._tickets = {ticket: one for ticket, one in self._tickets.items() if one is not client}
         client.close()

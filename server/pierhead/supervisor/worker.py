@@ -56,9 +56,9 @@ def run_worker(
 ) -> NoReturn:
     """Serve in this forked process and exit: 0 after draining, 3 if the application did not start, 1 else.
 
-    On the channel it says `ready` or `failed`, and hears `drain` (`going_away`: whether the server stops or
-    restarts). SIGTERM drains as well, a second one exits at once; the channel's end means that the parent is
-    gone, and drains.
+    On the channel it says `ready` or `failed`, and hears `going_away`: it is to leave, as the server stops or
+    (false) restarts; and `reload_app`, which it answers with `reloaded_app`. SIGTERM drains as well, a second
+    one exits at once; the channel's end means that the parent is gone, and drains.
     """
     code = 1
     configure(settings, "worker")
@@ -96,6 +96,10 @@ async def _work(
             os._exit(1)  # asked twice
         leave(True)
 
+    def reload_app(name: str) -> None:
+        if isolation is not None and not stop.done():
+            isolation.begin_reload(name, lambda failed: channel.send(reloaded_app=name, failed=failed))
+
     def hear() -> None:
         messages = channel.receive()
         if messages is None:
@@ -103,7 +107,10 @@ async def _work(
             leave(True)
             return
         for message in messages:
-            leave(bool(message.get("going_away", True)))
+            if "reload_app" in message:
+                reload_app(message["reload_app"])
+            else:
+                leave(bool(message.get("going_away", True)))
 
     loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_reader(channel.fileno(), hear)

@@ -7,10 +7,9 @@ exchange at a time: what a pipelining client sends ahead waits in the codec.
 from __future__ import annotations
 
 import asyncio
-import enum
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from pierhead.errors import ClientDisconnected, HTTPError
 from pierhead.messages.headers import Headers
@@ -18,16 +17,19 @@ from pierhead.messages.request import Address
 from pierhead.messages.response import Response
 from pierhead.protocols.codec import Codec
 from pierhead.protocols.http1 import Data, End, Event, Framing, Http1Codec, Http2Preface, Refused, RequestHead
+from pierhead.transports.address import peer_address
 from pierhead.transports.body import IncomingBody
 from pierhead.transports.exchange import Exchange
+from pierhead.transports.phase import FIRST_BYTE, HANDLER, HEAD, IDLE, LINGER, REST, SENDING, Phase
 
 if TYPE_CHECKING:
     from pierhead.messages.request import Request
     from pierhead.messages.tls import TLSInfo
     from pierhead.transports.server import Server
+    from pierhead.transports.upgraded import Upgraded
     from pierhead.transports.websocket import WebSocketExchange
 
-__all__ = ["HttpConnection", "Upgraded", "peer_address"]
+__all__ = ["HttpConnection"]
 
 _NOWHERE = Address("", None)
 _NO_EVENTS: list[Event] = []
@@ -40,50 +42,7 @@ _LINGER_BYTES = 4 << 20
 _HALF_CLOSED_GRACE_S = 2.0  # for an answer to a client that has closed its side, but may still read
 _LATE_REQUEST_GRACE_S = 0.5  # for a request on a kept connection that was under way when the drain began
 _FIRST_REQUEST_GRACE_S = 2.0  # for the request of a connection just made: it is almost certain to come
-
-
-class _Phase(enum.Enum):
-    """What the connection's deadline is for."""
-
-    FIRST_BYTE = "the first byte of the first request"
-    IDLE = "the first byte of a next request"
-    HEAD = "the rest of a request head"
-    HANDLER = "the application's response"
-    SENDING = "nothing: the response is on its way"
-    REST = "the rest of a body nobody reads"
-    LINGER = "the client to close"
-
-
-# As globals: looking a member of an Enum up costs more, and this is done several times for every request.
-_FIRST_BYTE, _IDLE, _HEAD, _HANDLER, _SENDING, _REST, _LINGER = _Phase
 _NO_BODY = Framing.NONE
-
-
-class Upgraded(Protocol):
-    """What takes the place of HTTP/1 on a connection: a WebSocket, also in another process, or HTTP/2."""
-
-    @property
-    def requests(self) -> Iterable[Request]:
-        """The requests that are being answered, but for the one that it was upgraded with."""
-        ...
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came."""
-
-    def eof_received(self) -> None:
-        """Take the end of the peer's bytes."""
-
-    def connection_lost(self) -> None:
-        """Take the loss of the connection."""
-
-    def writable(self) -> None:
-        """Go on: the peer has taken what it was sent."""
-
-    def tick(self, now: float) -> None:
-        """Act on deadlines."""
-
-    def go_away(self, code: int) -> None:
-        """End soon: the server leaves. A WebSocket is closed with this code."""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -121,7 +80,7 @@ class HttpConnection(asyncio.Protocol):
         self._eof = False
         self._left = False
         self._left_deadline = math.inf
-        self._phase = _FIRST_BYTE
+        self._phase = FIRST_BYTE
         self._deadline = math.inf
         self._write_deadline = math.inf
         self._writable: asyncio.Future[None] | None = None
@@ -142,7 +101,7 @@ class HttpConnection(asyncio.Protocol):
         self.trusted = self.server.trusts(self.client)
         if transport.get_extra_info("ssl_object") is not None:
             self.scheme = "https"
-        self._wait_for(_FIRST_BYTE, self.server.settings.first_byte_timeout_s)
+        self._wait_for(FIRST_BYTE, self.server.settings.first_byte_timeout_s)
         if status := self.server.add(self):
             whose = "from your address" if status == 429 else "for this server"
             self._refuse(status, f"too many connections {whose}", {"Retry-After": "1"})
@@ -151,7 +110,7 @@ class HttpConnection(asyncio.Protocol):
         """Feed the codec; a WebSocket gets its bytes itself."""
         if self.upgraded is not None:
             self.upgraded.data_received(data)
-        elif self._phase is _LINGER:
+        elif self._phase is LINGER:
             self._linger_bytes += len(data)
             if self._linger_bytes > _LINGER_BYTES:
                 self.transport.abort()
@@ -180,7 +139,7 @@ class HttpConnection(asyncio.Protocol):
         if self.upgraded is not None:
             self.upgraded.eof_received()
             return False
-        if self._phase is _LINGER:
+        if self._phase is LINGER:
             return False
         self._dispatch(self.codec.feed_eof())
         self._left_deadline = self.server.now + _HALF_CLOSED_GRACE_S
@@ -240,12 +199,12 @@ class HttpConnection(asyncio.Protocol):
 
     def extend(self, seconds: float) -> None:
         """Give the application at least `seconds` from now on to begin its response."""
-        if self._phase is _HANDLER:
+        if self._phase is HANDLER:
             self._deadline = max(self._deadline, self.server.clock() + seconds)
 
     def sending(self) -> None:
         """Note that the response is on its way: from here only a stalled client is timed out."""
-        self._wait_for(_SENDING, math.inf)
+        self._wait_for(SENDING, math.inf)
 
     def settle_close(self) -> None:
         """Decide, before a response's head is rendered, whether the connection must end with it.
@@ -279,14 +238,14 @@ class HttpConnection(asyncio.Protocol):
             self._close()
         elif codec.request_complete:
             self._exchange = self._body = None
-            self._phase = _IDLE
+            self._phase = IDLE
             self._deadline = self.server.idle_deadline
             events = codec.next_request()
             if events or (not self._dispatching and (codec.buffered_bytes or self._eof or not self.reading)):
                 self._dispatch(events)
         elif self._body is not None:
             self._body.discard()  # End will follow
-            self._wait_for(_REST, self.server.settings.body_timeout_s)
+            self._wait_for(REST, self.server.settings.body_timeout_s)
             self._update_reading()
 
     def abort(self) -> None:
@@ -299,7 +258,7 @@ class HttpConnection(asyncio.Protocol):
     def upgrade(self, upgraded: Upgraded) -> None:
         """Give a WebSocket, or HTTP/2, the bytes that follow, and those already read."""
         self.upgraded = upgraded
-        self._wait_for(_SENDING, math.inf)
+        self._wait_for(SENDING, math.inf)
         ahead = self.codec.switch()
         self.set_reading(True)
         if ahead:
@@ -310,7 +269,7 @@ class HttpConnection(asyncio.Protocol):
     def hand_over(self, keeper: Upgraded) -> bytes:
         """Leave the socket to another process; returns the bytes already read. `keeper` stands in for it."""
         self.upgraded = keeper
-        self._wait_for(_SENDING, math.inf)
+        self._wait_for(SENDING, math.inf)
         self.set_reading(False)
         return self.codec.switch()
 
@@ -348,12 +307,12 @@ class HttpConnection(asyncio.Protocol):
         if now < self._deadline:
             return
         self._deadline = math.inf
-        if self._phase is _HEAD:
+        if self._phase is HEAD:
             self._refuse(408, "the request head did not come in time")
-        elif self._phase is _HANDLER:
+        elif self._phase is HANDLER:
             if self._exchange is not None:
                 self._exchange.time_out()
-        elif self._phase is _LINGER:
+        elif self._phase is LINGER:
             self.transport.abort()
         else:
             self.transport.close()
@@ -370,9 +329,9 @@ class HttpConnection(asyncio.Protocol):
             if self._exchange.done:
                 self.transport.close()
             self._exchange.wind_down()
-        elif self._phase is _FIRST_BYTE:
+        elif self._phase is FIRST_BYTE:
             self._wait_for(self._phase, _FIRST_REQUEST_GRACE_S)
-        elif self._phase is _IDLE:
+        elif self._phase is IDLE:
             self._wait_for(self._phase, _LATE_REQUEST_GRACE_S)
 
     def switch_to_http2(self, ahead: bytes) -> None:
@@ -387,7 +346,7 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def _lingers(self) -> bool:
-        return self._phase is _LINGER
+        return self._phase is LINGER
 
     def _dispatch(self, events: list[Event]) -> None:
         """Act on events in order; an exchange that ends at once adds those of the next request."""
@@ -412,9 +371,9 @@ class HttpConnection(asyncio.Protocol):
             if self._held is not _NOTHING_HELD:
                 self._release()
         codec = self.codec
-        if self._exchange is None and (self._phase is _IDLE or self._phase is _FIRST_BYTE):
+        if self._exchange is None and (self._phase is IDLE or self._phase is FIRST_BYTE):
             if not codec.idle:
-                self._wait_for(_HEAD, self.server.settings.head_timeout_s)
+                self._wait_for(HEAD, self.server.settings.head_timeout_s)
             elif self._eof:
                 self.transport.close()
         if self._body is not None or codec.buffered_bytes or not self.reading:
@@ -441,7 +400,7 @@ class HttpConnection(asyncio.Protocol):
         if isinstance(event, Data):
             if self._body is not None:
                 self._body.feed(event.data)
-            if self._phase is _HANDLER:  # an upload is no slow handler
+            if self._phase is HANDLER:  # an upload is no slow handler
                 self.extend(self.server.settings.handler_timeout_s)
         elif isinstance(event, End):
             if self._body is not None:
@@ -479,14 +438,14 @@ class HttpConnection(asyncio.Protocol):
         if head.upgrade != () and "websocket" in head.upgrade:
             from pierhead.transports.websocket import WebSocketExchange
 
-            self._wait_for(_HANDLER, server.settings.handler_timeout_s)
+            self._wait_for(HANDLER, server.settings.handler_timeout_s)
             self._exchange = websocket = WebSocketExchange(self, request, head, extra)
             websocket.start()
             return
         self._exchange = exchange = Exchange(self, request, head, extra)
         exchange.start()
         if not (exchange.done or exchange.head_sent):
-            self._phase = _HANDLER
+            self._phase = HANDLER
             self._deadline = server.handler_deadline
             if exchange.extended_s:
                 self.extend(exchange.extended_s)
@@ -519,7 +478,7 @@ class HttpConnection(asyncio.Protocol):
         if self._eof or not self.transport.can_write_eof():
             self.transport.close()
             return
-        self._wait_for(_LINGER, _LINGER_S)
+        self._wait_for(LINGER, _LINGER_S)
         self.set_reading(True)
         if not self.transport.is_closing():
             try:
@@ -533,13 +492,6 @@ class HttpConnection(asyncio.Protocol):
             ahead = self.codec.request_complete and self.codec.buffered_bytes > _PIPELINE_HIGH_WATER_BYTES
             self.set_reading(not (body_full or ahead))
 
-    def _wait_for(self, phase: _Phase, seconds: float) -> None:
+    def _wait_for(self, phase: Phase, seconds: float) -> None:
         self._phase = phase
         self._deadline = self.server.now + seconds if seconds else math.inf
-
-
-def peer_address(name: object) -> Address:
-    """Turn a socket's name into an Address; a unix socket's is "unix:" and its path."""
-    if isinstance(name, tuple):
-        return Address(name[0], name[1])
-    return Address(f"unix:{name}" if isinstance(name, str) else "unix:", None)

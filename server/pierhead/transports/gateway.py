@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from pierhead.messages.request import Address
 from pierhead.protocols.cgi import CgiCodec, GatewayCodec
 from pierhead.protocols.http1 import Framing, RequestHead
-from pierhead.transports.connection import HttpConnection, _Phase
+from pierhead.transports.connection import HttpConnection
 from pierhead.transports.exchange import Exchange
+from pierhead.transports.phase import HANDLER
 
 if TYPE_CHECKING:
     from pierhead.transports.server import Server
@@ -67,7 +68,7 @@ class GatewayConnection(HttpConnection):
         request, extra = server.make_request(head, self._body, self)
         self.client, self.local = peer
         request.root_path += told.root_path
-        self._wait_for(_Phase.HANDLER, server.settings.handler_timeout_s)
+        self._wait_for(HANDLER, server.settings.handler_timeout_s)
         self._exchange = Exchange(self, request, head, extra)
         self._exchange.start()
 

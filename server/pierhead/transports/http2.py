@@ -35,7 +35,7 @@ _QUIET_S = 2.0  # for a client to hear that it is to open no more streams
 
 
 class Http2Shell:
-    """Serves the streams of one connection; implements `pierhead.transports.connection.Upgraded`."""
+    """Serves the streams of one connection; implements `pierhead.transports.upgraded.Upgraded`."""
 
     def __init__(self, connection: HttpConnection) -> None:
         self.connection = connection

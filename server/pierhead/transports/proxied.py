@@ -19,7 +19,8 @@ from pierhead.messages.request import Address
 from pierhead.protocols.proxy import ProxyError, ProxyHeader, ProxyReader
 from pierhead.protocols.proxy.header import MAX_HEADER_BYTES
 from pierhead.transports.acceptor import Acceptor, Share
-from pierhead.transports.connection import HttpConnection, peer_address
+from pierhead.transports.address import peer_address
+from pierhead.transports.connection import HttpConnection
 from pierhead.transports.tls import Certificates, TlsConnection
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from pierhead import App, Request, Response
 from pierhead.config import Settings
 from pierhead.interfaces.native import NativeApplication
 from pierhead.testing import Client
+from pierhead.transports.memory import MemoryTransport
 from pierhead.transports.server import Server
 
 
@@ -78,3 +79,20 @@ async def test_a_server_is_started_once(app: App) -> None:
     await server.close()
     assert len(starts) == 1
     assert ready == [False, True, False]
+
+
+async def test_who_goes_on_sending_after_a_refusal_is_heard_out_to_a_limit(app: App) -> None:
+    server = Server(NativeApplication(app), Settings(max_body_bytes=10))
+    await server.start()
+    client = MemoryTransport(server.connect())
+    try:
+        client.send(b"POST /id HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n")
+        assert (await client.receive()).startswith(b"HTTP/1.1 413 ")
+        for _ in range(16):
+            client.send(bytes(1 << 20))
+            assert not client.is_closing(), "a reset now could overtake the response"
+        client.send(b"x")
+        assert client.is_closing()
+    finally:
+        await server.drain(1.0)
+        await server.close()

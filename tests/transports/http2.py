@@ -171,7 +171,7 @@ class Link:
     def later(self, seconds: float) -> None:
         """Have so much time go by."""
         server = self.server
-        server.now += seconds
+        server._set_time(server.now + seconds)
         for connection in list(server._connections):
             connection.tick(server.now)
 

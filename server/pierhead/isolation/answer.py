@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterable, Awaitable
 from typing import TYPE_CHECKING, Any
 
 from pierhead.errors import ClientDisconnected, HTTPError
-from pierhead.isolation.facts import fields_of, limits_of, make_request, texts_of
+from pierhead.interfaces.failures import log_failure
+from pierhead.isolation.facts import fields_of, make_request, texts_of
 from pierhead.isolation.frames import Frame, Kind
 from pierhead.messages.body import BodyReader, SpooledBody
 from pierhead.messages.files import FileBody
 from pierhead.messages.headers import Headers, RawHeaders
 from pierhead.messages.response import Response
-from pierhead.transports.body import IncomingBody
+from pierhead.transports.body import IncomingBody, body_limits
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pierhead.isolation.link import Link
 
 __all__ = ["WHOLE_BYTES", "Answer"]
-
-logger = logging.getLogger("pierhead.app")
 
 WHOLE_BYTES = 256 << 10
 """A body up to this goes over the link in one frame; a longer one in pieces of this size."""
@@ -43,7 +41,7 @@ class Answer:
         self._body: IncomingBody | None = None
         self._room = asyncio.Event()
         self._over = asyncio.Event()
-        self.request = make_request(frame.facts, self._reader(frame), limits_of(settings))
+        self.request = make_request(frame.facts, self._reader(frame), body_limits(settings))
         self.request.channel = self
 
     def _reader(self, frame: Frame) -> BodyReader | None:
@@ -72,10 +70,8 @@ class Answer:
         except (ClientDisconnected, asyncio.CancelledError):
             if not self.client_left:
                 self._fail("the response was given up")
-        except Exception:
-            logger.exception(
-                "%s %s [%s]: response body failed", self.request.method, self.request.target, self.request.id
-            )
+        except Exception:  # noqa: BLE001 - whatever fails in an application is logged
+            log_failure(self.request, "response body failed", exc_info=True)
             self._fail("the response's body failed")
         self._finish()
         await self.request.close()

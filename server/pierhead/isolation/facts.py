@@ -10,7 +10,7 @@ from pierhead.messages.headers import Headers, RawHeaders
 from pierhead.messages.request import Address, Request
 from pierhead.messages.tls import TLSInfo
 
-__all__ = ["fields_of", "limits_of", "make_request", "request_facts", "texts_of"]
+__all__ = ["fields_of", "make_request", "request_facts", "texts_of"]
 
 
 def texts_of(fields: RawHeaders) -> list[list[str]]:
@@ -40,12 +40,6 @@ def request_facts(request: Request) -> dict[str, Any]:
         "added": texts_of(added.raw) if added else [],
         "tls": dataclasses.asdict(request.tls) if request.tls is not None else None,
     }
-
-
-def limits_of(settings: Any) -> BodyLimits:
-    """Return what the settings say about how much of a body may be held."""
-    names = [field.name for field in dataclasses.fields(BodyLimits)]
-    return BodyLimits(**{name: getattr(settings, name) for name in names})
 
 
 def make_request(facts: dict[str, Any], reader: BodyReader | None, limits: BodyLimits) -> Request:

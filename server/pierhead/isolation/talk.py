@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from pierhead.errors import ClientDisconnected, WebSocketClosed
 from pierhead.interfaces.conversation import converse
-from pierhead.isolation.facts import limits_of, make_request, texts_of
+from pierhead.isolation.facts import make_request, texts_of
 from pierhead.isolation.frames import MOST_BYTES, Frame, Kind
 from pierhead.messages.headers import HeaderItems, Headers
 from pierhead.messages.websocket import WebSocket, WebSocketChannel
 from pierhead.protocols.websocket import Handshake
+from pierhead.transports.body import body_limits
 from pierhead.transports.passed import PassedConnection
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Talk:
         self._channel: WebSocketChannel | None = None
         self._ready: Frame | None = None
         self._code = 0  # what to close with, as the server leaves
-        self._request = make_request(frame.facts, None, limits_of(server.settings))
+        self._request = make_request(frame.facts, None, body_limits(server.settings))
         self._subprotocols = tuple(frame.facts["subprotocols"])
 
     # What the process calls

@@ -7,10 +7,16 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from pierhead.errors import HTTPError
+from pierhead.messages.body import BodyLimits
 from pierhead.messages.headers import Headers
 
-__all__ = ["HIGH_WATER_BYTES", "IncomingBody"]
+if TYPE_CHECKING:
+    from pierhead.config import Settings
+
+__all__ = ["HIGH_WATER_BYTES", "IncomingBody", "body_limits"]
 
 HIGH_WATER_BYTES = 256 << 10
 """How much of a body waits for the application before the client is made to wait."""
@@ -116,6 +122,12 @@ class IncomingBody:
             self._error = error
             self._wake()
 
+    def tick(self, now: float) -> None:
+        """Fail with 408 where the next piece did not come in time."""
+        if now >= self.deadline:
+            self.deadline = math.inf
+            self.fail(HTTPError(408, "the request body stopped coming, or came too slowly"))
+
     def discard(self) -> None:
         """Drop what waits here and all that follows: the response is out, nobody reads any more."""
         self._discarding = True
@@ -132,3 +144,15 @@ class IncomingBody:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def body_limits(settings: Settings) -> BodyLimits:
+    """Return what the settings say about how much of a body may be held."""
+    return BodyLimits(
+        max_buffered_body_bytes=settings.max_buffered_body_bytes,
+        max_spool_memory_bytes=settings.max_spool_memory_bytes,
+        max_form_files=settings.max_form_files,
+        max_form_fields=settings.max_form_fields,
+        max_form_memory_bytes=settings.max_form_memory_bytes,
+        spool_dir=settings.spool_dir,
+    )

@@ -294,9 +294,8 @@ class HttpConnection(asyncio.Protocol):
         """Act on deadlines that have passed; called a few times a second."""
         if now >= self._write_deadline:
             self.transport.abort()
-        elif self._body is not None and now >= self._body.deadline:
-            self._body.deadline = math.inf
-            self._body.fail(HTTPError(408, "the request body stopped coming, or came too slowly"))
+        elif self._body is not None:
+            self._body.tick(now)
         if self.upgraded is not None:
             self.upgraded.tick(now)
         if now >= self._left_deadline:

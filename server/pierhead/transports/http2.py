@@ -261,4 +261,4 @@ class Http2Shell:
             return
         self._frames = -1
         busy = bool(self.streams or codec.streams)
-        self._deadline = math.inf if busy else self.server.now + settings.keep_alive_timeout_s
+        self._deadline = math.inf if busy else self.server.idle_deadline

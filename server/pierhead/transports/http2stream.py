@@ -54,7 +54,7 @@ class Http2Stream:
             self._body = server.make_body(self._go_on, self._consumed)
         self._head = head
         request, extra = server.make_request(head, self._body, self._shell.connection)
-        self._handler_deadline = self._patience()
+        self._handler_deadline = self.server.handler_deadline
         self._exchange = exchange = Exchange(self, request, head, extra)
         exchange.start()
 
@@ -67,7 +67,7 @@ class Http2Stream:
             self._unread_bytes += len(event.data)
             body.feed(event.data)
             if self._handler_deadline != math.inf:  # an upload is no slow handler
-                self._handler_deadline = self._patience()
+                self._handler_deadline = self.server.handler_deadline
         elif isinstance(event, End):
             body.finish(Headers.from_raw(event.trailers))
         else:
@@ -93,10 +93,8 @@ class Http2Stream:
 
     def tick(self, now: float) -> None:
         """Act on deadlines that have passed."""
-        body = self._body
-        if body is not None and now >= body.deadline:
-            body.deadline = math.inf
-            body.fail(HTTPError(408, "the request body stopped coming, or came too slowly"))
+        if self._body is not None:
+            self._body.tick(now)
         if now >= self._handler_deadline:
             self._handler_deadline = math.inf
             if self._exchange is not None:
@@ -165,10 +163,6 @@ class Http2Stream:
         self._handler_deadline = math.inf
         self._exchange = None
         self._shell.ended(self.codec.id)
-
-    def _patience(self) -> float:
-        seconds = self.server.settings.handler_timeout_s
-        return self.server.now + seconds if seconds else math.inf
 
     def _go_on(self) -> None:
         """Ask for the body of a request that waits for 100 (Continue)."""

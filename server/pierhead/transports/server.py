@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pierhead.config.listen import ListenURL
 from pierhead.config.settings import speaks_http2
 from pierhead.forwarded import WARY, WATCHED, Forwarding
-from pierhead.messages.body import BodyLimits, BodyReader
+from pierhead.messages.body import BodyReader
 from pierhead.messages.dates import format_http_date
 from pierhead.messages.headers import LazyHeaders
 from pierhead.messages.request import Address, Request
 from pierhead.protocols.http1 import Http1Limits, RequestHead, SimpleHeads, split_fields
 from pierhead.transports.acceptor import Acceptor, Share
-from pierhead.transports.body import IncomingBody
+from pierhead.transports.body import IncomingBody, body_limits
 from pierhead.transports.connection import HttpConnection
 from pierhead.transports.crowd import Crowd, client_key
 from pierhead.transports.descriptors import connection_budget
@@ -380,14 +380,7 @@ class Server:
             max_headers=settings.max_headers,
             max_body_bytes=settings.max_body_bytes,
         )
-        self._body_limits = BodyLimits(
-            max_buffered_body_bytes=settings.max_buffered_body_bytes,
-            max_spool_memory_bytes=settings.max_spool_memory_bytes,
-            max_form_files=settings.max_form_files,
-            max_form_fields=settings.max_form_fields,
-            max_form_memory_bytes=settings.max_form_memory_bytes,
-            spool_dir=settings.spool_dir,
-        )
+        self._body_limits = body_limits(settings)
         self.simple_heads = SimpleHeads(self.http_limits, self._watched, WARY)
         self._set_time(self.clock())
 

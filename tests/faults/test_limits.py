@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import threading
 import time
@@ -37,10 +39,16 @@ def response(client: socket.socket) -> bytes:
 
 
 def test_one_connection_too_many_of_a_client_is_429_until_another_is_closed(tmp_path: Path) -> None:
-    options = ("--max-connections-per-client", "12", "--trusted-proxies", "none")
+    options = ("--max-connections-per-client", "12", "--trusted-proxies", "none", "--hang-timeout-s", "0")
     with Pierhead(tmp_path, *options, workers=3) as server, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(connect(server)) for _ in range(12)]
-        assert len({ask(client) for client in clients}) > 1, "it counts in all workers"
+        clients = [stack.enter_context(connect(server))]
+        first = ask(clients[0])
+        os.kill(first, signal.SIGSTOP)  # it counts in all workers: the next connection is another's
+        clients.append(stack.enter_context(connect(server)))
+        assert ask(clients[1]) != first
+        os.kill(first, signal.SIGCONT)
+        clients += [stack.enter_context(connect(server)) for _ in range(10)]
+        assert all(ask(client) for client in clients)
         with connect(server) as another:
             refused = response(another)
         assert refused.startswith(b"HTTP/1.1 429 ")

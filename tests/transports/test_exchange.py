@@ -207,7 +207,7 @@ def test_an_application_can_never_answer_twice(caplog: pytest.LogCaptureFixture)
             return Response(b"hello", headers={"Transfer-Encoding": "chunked"})
         return Response(b"hello", status=204)
 
-    with caplog.at_level(logging.ERROR, "pierhead.server"):
+    with caplog.at_level(logging.ERROR, "pierhead.app"):
         for kind in ("long", "framed", "bodiless"):
             caplog.clear()
             answer = handle_raw(app, get(f"/{kind}"))
@@ -231,7 +231,7 @@ def test_a_stream_that_goes_wrong_is_visibly_broken_off(kind: str, caplog: pytes
 
         return Response.stream(pieces(), headers={} if kind == "fails" else {"Content-Length": "10"})
 
-    with caplog.at_level(logging.ERROR, "pierhead.server"):
+    with caplog.at_level(logging.ERROR, "pierhead.app"):
         answer = handle_raw(app, get() + get())
     assert answer.count(b"HTTP/1.1") == 1
     assert answer.endswith(b"5\r\nhello\r\n" if kind == "fails" else b"\r\n\r\nhello")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from pierhead.errors import ClientDisconnected, WebSocketClosed
+from pierhead.failures import log_failure
 from pierhead.messages.response import Response
 
 if TYPE_CHECKING:
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from pierhead.messages.websocket import WebSocket
 
 __all__ = ["converse"]
-
-logger = logging.getLogger("pierhead.server")
 
 
 async def converse(application: Application, socket: WebSocket) -> None:
@@ -27,9 +25,8 @@ async def converse(application: Application, socket: WebSocket) -> None:
         await application.converse(socket)
     except (ClientDisconnected, WebSocketClosed):
         raise
-    except Exception:
-        request = socket.request
-        logger.exception("%s %s [%s]: WebSocket handler failed", request.method, request.target, request.id)
+    except Exception:  # noqa: BLE001 - whatever the application raises
+        log_failure(socket.request, "WebSocket handler failed", exc_info=True)
         if socket.answered:
             await socket.close(1011, "the server failed")
         else:

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from pierhead.app import App, Endpoint
 from pierhead.errors import ClientDisconnected, HTTPError
+from pierhead.failures import log_failure
 from pierhead.hooks import Undo, start_all, start_all_in_master, undo, undo_in_master
 from pierhead.interfaces.additions import with_additions
-from pierhead.interfaces.failures import log_failure
 from pierhead.interfaces.limits import limit_body
 from pierhead.interfaces.threads import ThreadPool
 from pierhead.messages.conditional import conditional

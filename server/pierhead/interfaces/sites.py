@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from pierhead.config.apps import AppSettings
 from pierhead.errors import HTTPError
+from pierhead.failures import log_failure
 from pierhead.interfaces.additions import with_additions
 from pierhead.interfaces.base import Application
-from pierhead.interfaces.failures import log_failure
 from pierhead.interfaces.limits import limit_body
 from pierhead.messages.request import Request
 from pierhead.messages.response import Response

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, Awaitable
 from typing import TYPE_CHECKING, Any
 
 from pierhead.errors import ClientDisconnected, HTTPError
-from pierhead.interfaces.failures import log_failure
+from pierhead.failures import log_failure
 from pierhead.isolation.facts import fields_of, make_request, texts_of
 from pierhead.isolation.frames import Frame, Kind
 from pierhead.messages.body import BodyReader, SpooledBody

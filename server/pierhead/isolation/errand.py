@@ -8,8 +8,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pierhead.errors import ClientDisconnected, PierheadError
+from pierhead.failures import log_failure
 from pierhead.interfaces.additions import with_additions
-from pierhead.interfaces.failures import log_failure
 from pierhead.isolation.frames import Frame, Kind
 from pierhead.messages.response import Response
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import sys
 from collections.abc import AsyncIterable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pierhead.errors import ClientDisconnected
-from pierhead.log import facts
+from pierhead.failures import log_failure
 from pierhead.messages.files import FileBody, file_pieces
 from pierhead.messages.headers import RawHeaders
 from pierhead.messages.response import Response
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from pierhead.transports.carrier import Carrier
 
 __all__ = ["Exchange", "start_task"]
-
-logger = logging.getLogger("pierhead.server")
 
 _FILE_PIECE_BYTES = 256 << 10
 
@@ -138,10 +135,10 @@ class Exchange:
         except ClientDisconnected:
             pass  # the record shows how far it came
         except ResponseError as error:
-            self._log(logging.ERROR, "response cannot be sent: %s", error)
+            log_failure(self._request, "response cannot be sent: %s", error)
             await self._send_problem(500)
         except Exception:  # noqa: BLE001 - whatever the application's iterator raises
-            self._log(logging.ERROR, "response body failed", exc_info=True)
+            log_failure(self._request, "response body failed", exc_info=True)
             await self._send_problem(500)
         finally:
             if not self.done:
@@ -157,7 +154,7 @@ class Exchange:
         """Complete what was cancelled from here; False where somebody else cancelled it."""
         if self._timed_out and not self.head_sent:
             limit = self._connection.server.settings.handler_timeout_s
-            self._log(logging.ERROR, "took longer than handler_timeout_s=%g", limit)
+            log_failure(self._request, "took longer than handler_timeout_s=%g", limit)
             await self._send_problem(504, "the application did not answer in time")
             return True
         if self._cut and self.head_sent and not self.done:
@@ -166,7 +163,7 @@ class Exchange:
             return True
         task = asyncio.current_task()
         if task is not None and not task.cancelling():
-            self._log(logging.ERROR, "the application was cancelled, but not from here")
+            log_failure(self._request, "the application was cancelled, but not from here")
             await self._send_problem(500)
             return True
         return False
@@ -355,20 +352,6 @@ class Exchange:
         self.head_sent = True
         self._status = status
         self._connection.sending()
-
-    def _log(self, level: int, message: str, *args: object, exc_info: bool = False) -> None:
-        request = self._request
-        path = request.target.partition("?")[0]  # a query may hold secrets
-        logger.log(
-            level,
-            "%s %s [%s]: " + message,
-            request.method,
-            path,
-            request.id,
-            *args,
-            exc_info=exc_info,
-            extra=facts("request_failed", request=f"{request.method} {path}", request_id=request.id),
-        )
 
 
 def _is_event_stream(response: Response) -> bool:

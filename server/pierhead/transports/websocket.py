@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import math
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from pierhead.errors import ClientDisconnected, WebSocketClosed
+from pierhead.failures import log_failure
 from pierhead.interfaces.conversation import converse
 from pierhead.messages.headers import HeaderItems, Headers
 from pierhead.messages.response import Response
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WebSocketExchange", "WebSocketShell"]
 
-logger = logging.getLogger("pierhead.server")
-
 _QUEUE_MESSAGES = 64
 _QUEUE_BYTES = 1 << 20
 _PIECE_BYTES = 64 << 10  # is decoded at one go, between two looks at the queue
@@ -52,6 +51,7 @@ class WebSocketExchange:
         self._head = head
         self._extra = extra
         self._status = 0
+        self._timed_out = False
         self._shell: WebSocketShell | None = None
         self._task: asyncio.Task[None] | None = None
         self._started = connection.server.clock()
@@ -73,8 +73,9 @@ class WebSocketExchange:
             self._shell.connection_lost()
 
     def time_out(self) -> None:
-        """End a handshake that the application leaves unanswered."""
+        """Answer 504 to a handshake that the application leaves unanswered."""
         if self._task is not None:
+            self._timed_out = True
             self._task.cancel()
 
     def wind_down(self) -> None:
@@ -87,6 +88,14 @@ class WebSocketExchange:
             await self._converse()
         except (ClientDisconnected, WebSocketClosed):
             pass
+        except asyncio.CancelledError:
+            if not self._timed_out or self._status:
+                raise
+            limit_s = server.settings.handler_timeout_s
+            log_failure(self._request, "took longer than handler_timeout_s=%g", limit_s)
+            self._request.refused = "the application did not answer in time"
+            with contextlib.suppress(ClientDisconnected):
+                self.respond(Response.problem(504, self._request.refused))
         finally:
             shell = self._shell
             sent = shell.sent_bytes if shell is not None else 0

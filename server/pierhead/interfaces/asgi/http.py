@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from pierhead.errors import ClientDisconnected, HTTPError
+from pierhead.failures import log_failure
 from pierhead.interfaces.additions import additions, with_additions
 from pierhead.interfaces.asgi.scope import Message
-from pierhead.interfaces.failures import log_failure
 from pierhead.interfaces.fields import checked_fields, response_fields
 from pierhead.messages.channel import ResponseChannel
 from pierhead.messages.files import FileBody

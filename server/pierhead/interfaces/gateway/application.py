@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from pierhead.errors import ClientDisconnected, HTTPError
+from pierhead.failures import log_failure
 from pierhead.interfaces.additions import with_additions
 from pierhead.interfaces.empty import nothing
 from pierhead.interfaces.environ import meta_variables
-from pierhead.interfaces.failures import log_failure
 from pierhead.interfaces.gateway.errors import GatewayError
 from pierhead.interfaces.gateway.output import HeadReader, OutputHead
 from pierhead.interfaces.gateway.scripts import Script, find_script

@@ -7,9 +7,9 @@ import io
 from typing import BinaryIO
 
 from pierhead.errors import ClientDisconnected, HTTPError
+from pierhead.failures import log_failure
 from pierhead.interfaces.additions import with_additions
 from pierhead.interfaces.collect import CollectedResponse
-from pierhead.interfaces.failures import log_failure
 from pierhead.interfaces.spool import spooled_body
 from pierhead.interfaces.threads import ThreadPool
 from pierhead.interfaces.wsgi.call import WSGIApp, WSGICall

@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
 
 from pierhead.errors import ClientDisconnected
+from pierhead.failures import log_failure
 from pierhead.interfaces.additions import additions
 from pierhead.interfaces.empty import nothing
 from pierhead.interfaces.environ import meta_variables
-from pierhead.interfaces.failures import log_failure
 from pierhead.interfaces.fields import response_fields
 from pierhead.interfaces.wsgi.streams import ErrorStream, FileWrapper
 from pierhead.messages.channel import ResponseChannel

@@ -1,11 +1,14 @@
-"""What the log says about applications that fail."""
+"""What the log says of a request that failed: the same words and facts, wherever it was noticed."""
 
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from pierhead.log import facts
-from pierhead.messages.request import Request
+
+if TYPE_CHECKING:
+    from pierhead.messages.request import Request
 
 __all__ = ["log_failure"]
 
@@ -15,7 +18,10 @@ logger = logging.getLogger("pierhead.app")
 def log_failure(
     request: Request, message: str, *args: object, exc_info: BaseException | bool = False
 ) -> None:
-    """Log, with the request's method, path and id, what went wrong in the application."""
+    """Log as an error, with the request's method, path and id, what went wrong in the application.
+
+    The path has no query: that may hold secrets.
+    """
     path = request.root_path + request.raw_path
     logger.error(
         "%s %s [%s]: " + message,

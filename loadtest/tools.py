@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from loadtest.histogram import percentile
+from loadtest.histogram import measured, percentile
 from loadtest.spawner import Spawner, SpawnerError
 
 __all__ = ["Sample", "missing", "run_locust", "run_wrk", "version"]
@@ -110,10 +110,13 @@ def run_wrk(
     result = last_json(output)
     if not isinstance(result, dict):
         return Sample(errors={"tool": 1}, note="wrk printed no results", command=shlex.join(command))
+    histogram = result["histogram"]
+    if result["requests"] < sum(count for _, count in histogram):
+        histogram = measured(histogram, result["duration_us"] // (result["requests"] // connections))
     return Sample(
         requests_per_s=result["requests"] / (result["duration_us"] / 1e6),
         requests=result["requests"],
-        histogram=result["histogram"],
+        histogram=histogram,
         seconds=result["duration_us"] / 1e6,
         errors={name: count for name, count in result["errors"].items() if count},
         bytes=result["bytes"],

@@ -16,7 +16,7 @@ from typing import Any
 
 class FakeStack(ThreadingHTTPServer):
     """Users in memory. `fail_after`: 500 for every request after so many; `stale`: shows another user;
-    `pause_s`: what each answer takes."""
+    `pause_s`: what each answer takes, or with `pause_every` each so many-th."""
 
     daemon_threads = True
 
@@ -27,6 +27,7 @@ class FakeStack(ThreadingHTTPServer):
         self.fail_after: int | None = None
         self.stale = False
         self.pause_s = 0.0
+        self.pause_every = 1
         self.paths: set[str] = set()
         self.count = 0
         self.lock = threading.Lock()
@@ -99,7 +100,8 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, status: int, data: object) -> None:
         self.server.count += 1
         self.server.paths.add(self.path.partition("?")[0])
-        time.sleep(self.server.pause_s)
+        if self.server.count % self.server.pause_every == 0:
+            time.sleep(self.server.pause_s)
         if self.server.fail_after is not None and self.server.count > self.server.fail_after:
             status, data = 500, {"status": 500}
         content = b"" if data is None else json.dumps(data).encode()

@@ -88,7 +88,7 @@ async def measure(raw: bytes) -> dict[str, float]:
     connection = server.connect()
     assert isinstance(connection, HttpConnection)
     connection.connection_made(Nowhere())
-    codec = Http1Codec(server.http_limits, server.simple_heads)
+    codec = Http1Codec(server.limits.heads, server.limits.simple_heads)
     [head] = codec.feed(raw)
     assert isinstance(head, RequestHead)
     request, extra = server.make_request(head, None, connection)
@@ -107,7 +107,7 @@ async def measure(raw: bytes) -> dict[str, float]:
             lambda: server.make_request(head, None, connection)
         ),
         "application: route found, handler, its Response": microseconds(
-            lambda: step(server.respond(request))
+            lambda: step(server.limits.respond(request))
         ),
         "a task of its own, with its context": microseconds(lambda: start_task(nothing())),
         "exchange": microseconds(lambda: Exchange(connection, request, head, extra)),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pierhead.interfaces.base import Application
     from pierhead.messages.request import Request
     from pierhead.messages.websocket import WebSocket
-    from pierhead.transports.server import Server
+    from pierhead.transports.limits import InFlight
 
 __all__ = ["LINE_SETTINGS", "Admission", "publish"]
 
@@ -52,10 +52,10 @@ class Admission(Layer):
         self._most_queued = settings.max_queued
         self._timeout_s = settings.queue_timeout_s
 
-    def serve(self, server: Server) -> None:
-        """Count the requests of `server`."""
-        self.in_flight = server.in_flight
-        server.task_ended = self.left
+    def serve(self, in_flight: InFlight) -> None:
+        """Count the requests that are counted there."""
+        self.in_flight = in_flight.tasks
+        in_flight.ended = self.left
 
     def respond(self, request: Request) -> Coroutine[Any, Any, Response | None]:
         """Pass the request on, at once or when it is its turn, or answer 503."""

@@ -227,11 +227,11 @@ def _make_server(
     line, health = admit(settings)
     record = access_log.record if settings.access_log != "off" else None
     server = Server(health, settings, forwarding=Forwarding(settings), record=record, share=share)
-    line.serve(server)
+    line.serve(server.in_flight)
     lines: dict[tuple[tuple[str, Any], ...], Admission] = {(): line}
     for listener in map(ListenURL.parse, settings.listen):
         if listener.limits not in lines and not LINE_SETTINGS.isdisjoint(dict(listener.limits)):
             line, health = admit(dataclasses.replace(settings, **dict(listener.limits)))
-            line.serve(server.door(listener, health))
+            line.serve(server.limits_of(listener, health).in_flight)
             lines[listener.limits] = line
     return server, list(lines.values())

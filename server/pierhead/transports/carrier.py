@@ -11,6 +11,7 @@ from pierhead.protocols.codec import ResponseCodec
 if TYPE_CHECKING:
     from pierhead.messages.request import Address
     from pierhead.messages.tls import TLSInfo
+    from pierhead.transports.limits import ListenerLimits
     from pierhead.transports.server import Server
 
 __all__ = ["Carrier", "Origin"]
@@ -44,6 +45,11 @@ class Origin(Protocol):
         """What is known of the TLS connection, where it is one."""
         ...
 
+    @property
+    def limits(self) -> ListenerLimits:
+        """What requests are held to."""
+        ...
+
 
 class Carrier(Protocol):
     """The client's side of one exchange."""
@@ -51,6 +57,11 @@ class Carrier(Protocol):
     @property
     def server(self) -> Server:
         """The server that it belongs to."""
+        ...
+
+    @property
+    def limits(self) -> ListenerLimits:
+        """What it is held to."""
         ...
 
     @property

@@ -25,6 +25,7 @@ from pierhead.transports.phase import FIRST_BYTE, HANDLER, HEAD, IDLE, LINGER, R
 if TYPE_CHECKING:
     from pierhead.messages.request import Request
     from pierhead.messages.tls import TLSInfo
+    from pierhead.transports.limits import ListenerLimits
     from pierhead.transports.server import Server
     from pierhead.transports.upgraded import Upgraded
     from pierhead.transports.websocket import WebSocketExchange
@@ -52,7 +53,7 @@ class HttpConnection(asyncio.Protocol):
     __slots__ = (
         "_body", "_deadline", "_dispatching", "_eof", "_events", "_exchange", "_held", "_held_bytes", "_left",
         "_left_deadline", "_linger_bytes", "_phase", "_writable", "_write_deadline", "client",
-        "codec", "congested", "local", "lost", "reading", "scheme", "server", "transport",
+        "codec", "congested", "limits", "local", "lost", "reading", "scheme", "server", "transport",
         "trusted", "upgraded", "write",
     )
     # fmt: on
@@ -60,9 +61,11 @@ class HttpConnection(asyncio.Protocol):
     tls: TLSInfo | None = None
     """What is known of the TLS connection, where it is one."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, limits: ListenerLimits) -> None:
         self.server = server
-        self.codec: Codec = Http1Codec(server.http_limits, server.simple_heads)
+        self.limits = limits
+        """Those of the listener that it came by."""
+        self.codec: Codec = Http1Codec(limits.heads, limits.simple_heads)
         self.transport: asyncio.Transport
         self.write: Callable[[bytes], None]
         """Sends bytes after those sent before."""
@@ -101,7 +104,7 @@ class HttpConnection(asyncio.Protocol):
         self.trusted = self.server.trusts(self.client)
         if transport.get_extra_info("ssl_object") is not None:
             self.scheme = "https"
-        self._wait_for(FIRST_BYTE, self.server.settings.first_byte_timeout_s)
+        self._wait_for(FIRST_BYTE, self.limits.settings.first_byte_timeout_s)
         if status := self.server.add(self):
             whose = "from your address" if status == 429 else "for this server"
             self._refuse(status, f"too many connections {whose}", {"Retry-After": "1"})
@@ -163,7 +166,7 @@ class HttpConnection(asyncio.Protocol):
         """Make `drain` wait, and not for ever."""
         self.congested = True
         self._writable = asyncio.get_running_loop().create_future()
-        self._write_deadline = self.server.now + self.server.settings.write_timeout_s
+        self._write_deadline = self.server.now + self.limits.settings.write_timeout_s
 
     def resume_writing(self) -> None:
         """Let `drain` go on."""
@@ -239,13 +242,13 @@ class HttpConnection(asyncio.Protocol):
         elif codec.request_complete:
             self._exchange = self._body = None
             self._phase = IDLE
-            self._deadline = self.server.idle_deadline
+            self._deadline = self.limits.idle_deadline
             events = codec.next_request()
             if events or (not self._dispatching and (codec.buffered_bytes or self._eof or not self.reading)):
                 self._dispatch(events)
         elif self._body is not None:
             self._body.discard()  # End will follow
-            self._wait_for(REST, self.server.settings.body_timeout_s)
+            self._wait_for(REST, self.limits.settings.body_timeout_s)
             self._update_reading()
 
     def abort(self) -> None:
@@ -372,7 +375,7 @@ class HttpConnection(asyncio.Protocol):
         codec = self.codec
         if self._exchange is None and (self._phase is IDLE or self._phase is FIRST_BYTE):
             if not codec.idle:
-                self._wait_for(HEAD, self.server.settings.head_timeout_s)
+                self._wait_for(HEAD, self.limits.settings.head_timeout_s)
             elif self._eof:
                 self.transport.close()
         if self._body is not None or codec.buffered_bytes or not self.reading:
@@ -400,7 +403,7 @@ class HttpConnection(asyncio.Protocol):
             if self._body is not None:
                 self._body.feed(event.data)
             if self._phase is HANDLER:  # an upload is no slow handler
-                self.extend(self.server.settings.handler_timeout_s)
+                self.extend(self.limits.settings.handler_timeout_s)
         elif isinstance(event, End):
             if self._body is not None:
                 self._body.finish(Headers.from_raw(event.trailers))
@@ -431,13 +434,13 @@ class HttpConnection(asyncio.Protocol):
         server = self.server
         body = None
         if head.framing is not _NO_BODY:
-            body = server.make_body(self._go_on, self._update_reading)
+            body = self.limits.make_body(self._go_on, self._update_reading)
         self._body = body
         request, extra = server.make_request(head, body, self)
         if head.upgrade != () and "websocket" in head.upgrade:
             from pierhead.transports.websocket import WebSocketExchange
 
-            self._wait_for(HANDLER, server.settings.handler_timeout_s)
+            self._wait_for(HANDLER, self.limits.settings.handler_timeout_s)
             self._exchange = websocket = WebSocketExchange(self, request, head, extra)
             websocket.start()
             return
@@ -445,7 +448,7 @@ class HttpConnection(asyncio.Protocol):
         exchange.start()
         if not (exchange.done or exchange.head_sent):
             self._phase = HANDLER
-            self._deadline = server.handler_deadline
+            self._deadline = self.limits.handler_deadline
             if exchange.extended_s:
                 self.extend(exchange.extended_s)
 

@@ -90,7 +90,7 @@ class Exchange:
         task = start_task(self._run())
         if not task.done():
             self._task = task
-            self._connection.server.keep(task)
+            self._connection.limits.in_flight.keep(task)
 
     def disconnected(self) -> None:
         """End a response nobody reads any more. A handler that still works on it is let finish."""
@@ -118,7 +118,7 @@ class Exchange:
     async def _run(self) -> None:
         connection = self._connection
         try:
-            response = await connection.server.respond(self._request)
+            response = await connection.limits.respond(self._request)
             if response is not None:
                 body = response.body
                 if body.__class__ is bytes:  # what `send` does, for what is sent most
@@ -153,7 +153,7 @@ class Exchange:
     async def _settled(self) -> bool:
         """Complete what was cancelled from here; False where somebody else cancelled it."""
         if self._timed_out and not self.head_sent:
-            limit = self._connection.server.settings.handler_timeout_s
+            limit = self._connection.limits.settings.handler_timeout_s
             log_failure(self._request, "took longer than handler_timeout_s=%g", limit)
             await self._send_problem(504, "the application did not answer in time")
             return True

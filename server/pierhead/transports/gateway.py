@@ -23,6 +23,7 @@ from pierhead.transports.exchange import Exchange
 from pierhead.transports.phase import HANDLER
 
 if TYPE_CHECKING:
+    from pierhead.transports.limits import ListenerLimits
     from pierhead.transports.server import Server
 
 __all__ = ["CgiConnection", "FastCGIConnection", "GatewayConnection", "ScgiConnection"]
@@ -31,8 +32,8 @@ __all__ = ["CgiConnection", "FastCGIConnection", "GatewayConnection", "ScgiConne
 class GatewayConnection(HttpConnection):
     """The application's side of a connection from a web server."""
 
-    def __init__(self, server: Server, codec: GatewayCodec) -> None:
-        super().__init__(server)
+    def __init__(self, server: Server, limits: ListenerLimits, codec: GatewayCodec) -> None:
+        super().__init__(server, limits)
         self.codec = self._gateway = codec
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -57,7 +58,7 @@ class GatewayConnection(HttpConnection):
         assert told is not None
         self._body = None
         if head.framing is not Framing.NONE:
-            self._body = server.make_body(self._go_on, self._update_reading)
+            self._body = self.limits.make_body(self._go_on, self._update_reading)
         peer = self.client, self.local
         if told.client is not None:
             self.client = Address(*told.client)
@@ -68,7 +69,7 @@ class GatewayConnection(HttpConnection):
         request, extra = server.make_request(head, self._body, self)
         self.client, self.local = peer
         request.root_path += told.root_path
-        self._wait_for(HANDLER, server.settings.handler_timeout_s)
+        self._wait_for(HANDLER, self.limits.settings.handler_timeout_s)
         self._exchange = Exchange(self, request, head, extra)
         self._exchange.start()
 
@@ -77,7 +78,7 @@ class CgiConnection(GatewayConnection):
     """A request by CGI, on standard input and output: who starts a process is believed in all it says."""
 
     def __init__(self, server: Server, environment: Mapping[bytes, bytes]) -> None:
-        super().__init__(server, CgiCodec(server.http_limits, environment))
+        super().__init__(server, server.limits, CgiCodec(server.limits.heads, environment))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin at once: the head is in the environment."""
@@ -94,20 +95,20 @@ class CgiConnection(GatewayConnection):
 class ScgiConnection(GatewayConnection):
     """A connection by SCGI: for one request."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, limits: ListenerLimits) -> None:
         from pierhead.protocols.scgi import ScgiCodec
 
-        super().__init__(server, ScgiCodec(server.http_limits))
+        super().__init__(server, limits, ScgiCodec(limits.heads))
 
 
 class FastCGIConnection(GatewayConnection):
     """A connection by FastCGI: for one request at a time."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, limits: ListenerLimits) -> None:
         from pierhead.protocols.fastcgi import FastCGICodec
 
-        self._fastcgi = FastCGICodec(server.http_limits, max_connections=server.settings.max_connections)
-        super().__init__(server, self._fastcgi)
+        self._fastcgi = FastCGICodec(limits.heads, max_connections=limits.settings.max_connections)
+        super().__init__(server, limits, self._fastcgi)
         self._postponed: tuple[int, str, dict[str, str] | None] | None = None
 
     def data_received(self, data: bytes) -> None:

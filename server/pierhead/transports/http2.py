@@ -39,8 +39,9 @@ class Http2Shell:
 
     def __init__(self, connection: HttpConnection) -> None:
         self.connection = connection
-        self.server = server = connection.server
-        self.codec = Http2Codec(server.http_limits, max_streams=server.settings.max_http2_streams)
+        self.server = connection.server
+        self.limits = limits = connection.limits
+        self.codec = Http2Codec(limits.heads, max_streams=limits.settings.max_http2_streams)
         self.streams: dict[int, Http2Stream] = {}
         """The streams whose exchange goes on, by their number."""
         self.waiting: set[Http2Stream] = set()
@@ -191,7 +192,7 @@ class Http2Shell:
             return
         if isinstance(head, Refused):
             self._refuse(codec, head)
-        elif len(self.streams) >= self.server.settings.max_http2_streams or self._leaves_much:
+        elif len(self.streams) >= self.limits.settings.max_http2_streams or self._leaves_much:
             # Handlers of streams that were reset may still be at work; and what is left unread takes memory.
             self.codec.reset(codec, ErrorCodes.REFUSED_STREAM)
         else:
@@ -231,7 +232,7 @@ class Http2Shell:
 
     def _check_progress(self, now: float) -> None:
         """Reset the streams whose response the client leaves where it is, or takes byte by byte."""
-        timeout_s = self.server.settings.write_timeout_s
+        timeout_s = self.limits.settings.write_timeout_s
         owed: dict[int, tuple[float, int]] = {}
         for stream in list(self.codec.streams.values()):
             if stream.queued_bytes:
@@ -252,7 +253,7 @@ class Http2Shell:
 
     def _wait(self) -> None:
         """Set the deadline for what the client is to do next."""
-        settings = self.server.settings
+        settings = self.limits.settings
         codec = self.codec
         if codec.inside_head:
             if self._frames != codec.frames:
@@ -261,4 +262,4 @@ class Http2Shell:
             return
         self._frames = -1
         busy = bool(self.streams or codec.streams)
-        self._deadline = math.inf if busy else self.server.idle_deadline
+        self._deadline = math.inf if busy else self.limits.idle_deadline

@@ -29,6 +29,7 @@ class Http2Stream:
 
     def __init__(self, shell: Http2Shell, codec: StreamCodec) -> None:
         self.server = shell.server
+        self.limits = shell.limits
         self.codec = codec
         self.transport = shell.connection.transport
         self.lost = False
@@ -49,12 +50,11 @@ class Http2Stream:
 
     def begin(self, head: RequestHead) -> None:
         """Start the exchange; an application that does not wait has answered when this returns."""
-        server = self.server
         if head.framing is not Framing.NONE:
-            self._body = server.make_body(self._go_on, self._consumed)
+            self._body = self.limits.make_body(self._go_on, self._consumed)
         self._head = head
-        request, extra = server.make_request(head, self._body, self._shell.connection)
-        self._handler_deadline = self.server.handler_deadline
+        request, extra = self.server.make_request(head, self._body, self._shell.connection)
+        self._handler_deadline = self.limits.handler_deadline
         self._exchange = exchange = Exchange(self, request, head, extra)
         exchange.start()
 
@@ -67,7 +67,7 @@ class Http2Stream:
             self._unread_bytes += len(event.data)
             body.feed(event.data)
             if self._handler_deadline != math.inf:  # an upload is no slow handler
-                self._handler_deadline = self.server.handler_deadline
+                self._handler_deadline = self.limits.handler_deadline
         elif isinstance(event, End):
             body.finish(Headers.from_raw(event.trailers))
         else:

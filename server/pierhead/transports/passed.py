@@ -105,7 +105,7 @@ class PassedConnection(HttpConnection):
     """A connection that was taken over, and its WebSocket."""
 
     def __init__(self, server: Server, ahead: bytes, handshake: Handshake) -> None:
-        super().__init__(server)
+        super().__init__(server, server.limits)
         self.codec = _Ahead(ahead)
         self.shell = WebSocketShell(self, _Accepted(), handshake)
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -24,6 +24,7 @@ from pierhead.transports.connection import HttpConnection
 from pierhead.transports.tls import Certificates, TlsConnection
 
 if TYPE_CHECKING:
+    from pierhead.transports.limits import ListenerLimits
     from pierhead.transports.server import Server
 
 __all__ = ["ProxiedConnection", "ProxiedTlsConnection", "ProxyAcceptor"]
@@ -36,8 +37,8 @@ _MOST_WARNINGS = 100
 class ProxiedConnection(HttpConnection):
     """The server's side of a connection by HTTP from the client that a header names."""
 
-    def __init__(self, server: Server, origin: ProxyHeader) -> None:
-        super().__init__(server)
+    def __init__(self, server: Server, limits: ListenerLimits, origin: ProxyHeader) -> None:
+        super().__init__(server, limits)
         self.origin = origin
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -49,8 +50,10 @@ class ProxiedConnection(HttpConnection):
 class ProxiedTlsConnection(TlsConnection):
     """The same over TLS."""
 
-    def __init__(self, server: Server, certificates: Certificates, origin: ProxyHeader) -> None:
-        super().__init__(server, certificates)
+    def __init__(
+        self, server: Server, limits: ListenerLimits, certificates: Certificates, origin: ProxyHeader
+    ) -> None:
+        super().__init__(server, limits, certificates)
         self.origin = origin
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -79,10 +82,12 @@ class ProxyAcceptor(Acceptor):
         make: Callable[[ProxyHeader], HttpConnection],
         share: Share | None,
         budget: int,
+        head_timeout_s: float,
         **options: Any,
     ) -> None:
         super().__init__(server, listener, server.connect, share, budget, **options)
         self._make_proxied = make
+        self._head_timeout_s = head_timeout_s
         self._warned: set[str] = set()
 
     async def _make(self, connection: socket_module.socket) -> None:
@@ -95,7 +100,7 @@ class ProxyAcceptor(Acceptor):
         try:
             if not self._server.trusts(peer):
                 raise ProxyError("it is no trusted proxy (trusted_proxies)")
-            async with asyncio.timeout(self._server.settings.head_timeout_s):
+            async with asyncio.timeout(self._head_timeout_s):
                 header = await _read_header(connection)
         except ProxyError as error:
             self._warn(peer, str(error))

@@ -13,26 +13,34 @@ from pierhead.transports.tls import TlsConnection, load_certificates
 
 if TYPE_CHECKING:
     from pierhead.config.listen import ListenURL
+    from pierhead.transports.limits import ListenerLimits
     from pierhead.transports.server import Server
 
 __all__ = ["accept_securely"]
 
 
 def accept_securely(
-    server: Server, socket: socket_module.socket, listener: ListenURL, share: Share | None
+    server: Server,
+    limits: ListenerLimits,
+    socket: socket_module.socket,
+    listener: ListenURL,
+    share: Share | None,
 ) -> Acceptor:
     """Accept connections on a bound socket; raises OSError, and CertificateError as `load_certificates`."""
     budget = connection_budget()
+    settings = limits.settings
     if listener.protocol != "https":
-        return ProxyAcceptor(server, socket, partial(ProxiedConnection, server), share, budget)
-    certificates = load_certificates(server.settings)
+        connect = partial(ProxiedConnection, server, limits)
+        return ProxyAcceptor(server, socket, connect, share, budget, settings.head_timeout_s)
+    certificates = load_certificates(settings)
     if certificates.tick not in server.chores:
         server.chores.append(certificates.tick)
     options: dict[str, Any] = {
         "ssl": certificates.context,
-        "ssl_handshake_timeout": server.settings.tls_handshake_timeout_s,
+        "ssl_handshake_timeout": settings.tls_handshake_timeout_s,
     }
     if listener.proxy_protocol:
-        make = partial(ProxiedTlsConnection, server, certificates)
-        return ProxyAcceptor(server, socket, make, share, budget, **options)
-    return Acceptor(server, socket, partial(TlsConnection, server, certificates), share, budget, **options)
+        proxied = partial(ProxiedTlsConnection, server, limits, certificates)
+        return ProxyAcceptor(server, socket, proxied, share, budget, settings.head_timeout_s, **options)
+    make = partial(TlsConnection, server, limits, certificates)
+    return Acceptor(server, socket, make, share, budget, **options)

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import dataclasses
 import itertools
-import math
 import os
 import re
 import socket as socket_module
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pierhead.config.listen import ListenURL
 from pierhead.config.settings import speaks_http2
-from pierhead.forwarded import WARY, WATCHED, Forwarding
+from pierhead.forwarded import WATCHED, Forwarding
 from pierhead.messages.body import BodyReader
 from pierhead.messages.dates import format_http_date
 from pierhead.messages.headers import LazyHeaders
 from pierhead.messages.request import Address, Request
-from pierhead.protocols.http1 import Http1Limits, RequestHead, SimpleHeads, split_fields
+from pierhead.protocols.http1 import RequestHead, split_fields
 from pierhead.transports.acceptor import Acceptor, Share
-from pierhead.transports.body import IncomingBody, body_limits
 from pierhead.transports.connection import HttpConnection
 from pierhead.transports.crowd import Crowd, client_key
 from pierhead.transports.descriptors import connection_budget
+from pierhead.transports.limits import InFlight, ListenerLimits
 from pierhead.transports.meter import Meter
 from pierhead.transports.tally import Tally
 
@@ -81,7 +79,7 @@ class Server:
     ) -> None:
         self.application = application
         self.record = record
-        self.respond = application.respond
+        self.settings = settings
         self.http2 = speaks_http2(settings)
         """Whether connections may go on by HTTP/2."""
         self.draining = False
@@ -97,7 +95,8 @@ class Server:
         self.request_id_name = self.request_id_field.lower().encode("latin-1")
         self._watched = [*WATCHED, self.request_id_name] if self.request_id_name else list(WATCHED)
         self._nothing_watched = (None,) * len(self._watched)
-        self._limit(settings)
+        self.now = self.clock()
+        """The time of the last sweep, on the loop's clock: exact enough for deadlines, and free."""
         self.chores: list[Callable[[float], None]] = []
         """What else is done at each sweep; called with the time."""
         self._id_prefix = os.urandom(6).hex()
@@ -105,19 +104,18 @@ class Server:
         self._make_id = self._next_id  # bound once
         self._connections: set[HttpConnection] = set()
         self._counted: dict[HttpConnection, str] = {}
-        self._crowd = Crowd(share)
-        self.task_ended: Callable[[], None] = _nothing
-        """Called when a request that took its time has ended."""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._max_connections = settings.max_connections
         self._tally = Tally(share)
-        self._own_tally: Tally | None = None
-        self._doors: dict[tuple[tuple[str, Any], ...], Server] = {}
         self._share = share
         self._listeners: list[Acceptor | asyncio.Server] = []
         self._sweep: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._started = False
+        self.in_flight = InFlight(application, self._empty.set)
+        """The requests and WebSockets in progress, but for those that listeners have counted apart."""
+        self.limits = ListenerLimits(settings, self._watched, self.in_flight, Crowd(share))
+        """The limits of listeners that have none of their own."""
+        self._limits: dict[tuple[tuple[str, Any], ...], ListenerLimits] = {(): self.limits}
+        self._set_time(self.now)
 
     @property
     def connections(self) -> int:
@@ -125,14 +123,9 @@ class Server:
         return len(self._connections)
 
     @property
-    def in_flight(self) -> Sized:
-        """The requests and WebSockets that somebody works on, or waits for: but those of other lines."""
-        return self._tasks
-
-    @property
     def in_progress(self) -> int:
         """How many requests and WebSockets somebody works on, or waits for."""
-        return sum(map(len, self._lines()))
+        return sum(len(one.tasks) for one in self._all_in_flight())
 
     def requests_in_progress(self, most: int) -> list[Request]:
         """Return up to `most` of the requests that have no complete response yet."""
@@ -170,46 +163,46 @@ class Server:
         Raises OSError for a socket that cannot listen, CertificateError for certificates that cannot be used.
         """
         listener = ListenURL.parse(url)
-        server = self.door(listener) if listener.limits else self
+        limits = self.limits_of(listener)
         if listener.protocol == "https" or listener.proxy_protocol:
             from pierhead.transports.secure import accept_securely
 
-            self._listeners.append(accept_securely(server, socket, listener, self._share))
+            self._listeners.append(accept_securely(self, limits, socket, listener, self._share))
             return
-        connect = partial(server.connect, listener.protocol)
+        connect = partial(self.connect, listener.protocol, limits)
         if sys.platform == "win32":  # its event loop tells nothing of a listening socket
             self._listeners.append(await asyncio.get_running_loop().create_server(connect, sock=socket))
         else:
             self._listeners.append(Acceptor(self, socket, connect, self._share, connection_budget()))
 
-    def door(self, listener: ListenURL, application: Application | None = None) -> Server:
-        """Return the server that a listener with limits of its own needs: this one, but for the limits.
+    def limits_of(self, listener: ListenURL, application: Application | None = None) -> ListenerLimits:
+        """Return the limits of a listener; listeners with the same limits share them.
 
-        Listeners with the same limits share one. With `application`, which calls this server's in the end,
-        its requests in progress are counted apart from the others; without, among them.
+        With `application`, which calls this server's in the end, requests by such a listener are answered by
+        that one, and counted apart from the others; without, they are counted among them.
         """
-        door = self._doors.get(listener.limits)
-        if door is None:
+        limits = self._limits.get(listener.limits)
+        if limits is None:
             own = dict(listener.limits)
-            door = self._doors[listener.limits] = copy.copy(self)
-            door._limit(dataclasses.replace(self.settings, **own))
-            door._set_time(self.clock())
-            if "max_connections" in own:
-                door._own_tally = Tally(self._share, len(self._doors))  # as all workers count them
-            if "max_connections_per_client" in own:
-                door._crowd = Crowd(self._share, len(self._doors))
-            if application is not None:
-                door.application, door.respond = application, application.respond
-                door._tasks = set()
-        return door
+            place = len(self._limits)  # the same in all workers
+            limits = self._limits[listener.limits] = ListenerLimits(
+                dataclasses.replace(self.settings, **own),
+                self._watched,
+                self.in_flight if application is None else InFlight(application, self._empty.set),
+                Crowd(self._share, place) if "max_connections_per_client" in own else self.limits.clients,
+                Tally(self._share, place) if "max_connections" in own else None,
+            )
+            limits.set_time(self.now)
+        return limits
 
-    def connect(self, protocol: str = "http") -> HttpConnection:
+    def connect(self, protocol: str = "http", limits: ListenerLimits | None = None) -> HttpConnection:
         """Return the asyncio side of a new connection by `http`, `fastcgi` or `scgi`."""
+        limits = limits or self.limits
         if protocol == "http":
-            return HttpConnection(self)
+            return HttpConnection(self, limits)
         from pierhead.transports.gateway import FastCGIConnection, ScgiConnection
 
-        return FastCGIConnection(self) if protocol == "fastcgi" else ScgiConnection(self)
+        return (FastCGIConnection if protocol == "fastcgi" else ScgiConnection)(self, limits)
 
     async def drain(self, grace_s: float, *, going_away: bool = True) -> int:
         """Stop accepting, let what is in progress finish, and cut what is left after `grace_s` seconds.
@@ -217,23 +210,22 @@ class Server:
         WebSockets are closed with 1001 (`going_away`) or 1012, event streams are ended, idle connections
         get a short grace in which a request under way is still answered. Returns how many were cut.
         """
-        for server in (self, *self._doors.values()):
-            server.draining = True
-            server.close_code = 1001 if going_away else 1012
+        self.draining = True
+        self.close_code = 1001 if going_away else 1012
         for listener in self._listeners:
             if isinstance(listener, Acceptor):
                 # Where the server restarts, the next generation takes what is queued.
                 listener.close(take_all=going_away)
             else:
                 listener.close()
-        self._now()
+        self._set_time(self.clock())
         known = set(self._connections)
         for connection in known:
             connection.wind_down(self.close_code)
         # What was accepted before becomes a connection only now, or once its TLS handshake is done.
         await asyncio.gather(*(one.settle() for one in self._listeners if isinstance(one, Acceptor)))
         self._listeners.clear()
-        self._now()
+        self._set_time(self.clock())
         for connection in self._connections - known:
             connection.wind_down(self.close_code)
         try:
@@ -244,7 +236,7 @@ class Server:
         cut = len(self._connections)
         for connection in list(self._connections):
             connection.abort()
-        tasks = [task for line in self._lines() for task in line]
+        tasks = [task for one in self._all_in_flight() for task in one.tasks]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -290,19 +282,19 @@ class Server:
 
         503: it is one more than `max_connections`; 429: than `max_connections_per_client`.
         """
+        limits = connection.limits
         self._connections.add(connection)
-        tally, own = self._tally, self._own_tally
-        tally.change(+1)
-        if own is not None:
-            own.change(+1)
-            if own.total > self.settings.max_connections:
+        self._tally.change(+1)
+        if limits.connections is not None:
+            limits.connections.change(+1)
+            if limits.connections.total > limits.settings.max_connections:
                 return 503
-        if tally.total > self._max_connections:
+        if self._tally.total > self.settings.max_connections:
             return 503
-        if self.settings.max_connections_per_client and not connection.trusted:
+        if limits.settings.max_connections_per_client and not connection.trusted:
             who = client_key(connection.client.host)
             self._counted[connection] = who
-            if self._crowd.come(who) > self.settings.max_connections_per_client:
+            if limits.clients.come(who) > limits.settings.max_connections_per_client:
                 return 429
         return 0
 
@@ -312,22 +304,12 @@ class Server:
             return
         self._connections.discard(connection)
         self._tally.change(-1)
-        if self._own_tally is not None:
-            self._own_tally.change(-1)
+        if connection.limits.connections is not None:
+            connection.limits.connections.change(-1)
         self._empty.set()
         who = self._counted.pop(connection, None)
         if who is not None:
-            self._crowd.go(who)
-
-    def make_body(self, started: Callable[[], None], changed: Callable[[], None]) -> IncomingBody:
-        """Return a body to be fed; see IncomingBody."""
-        settings = self.settings
-        return IncomingBody(started, changed, settings.body_timeout_s, settings.min_body_rate_bytes)
-
-    def keep(self, task: asyncio.Task[None]) -> None:
-        """Hold a task that goes on, and wait for it when draining."""
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
+            connection.limits.clients.go(who)
 
     def make_request(
         self, head: RequestHead, body: BodyReader | None, connection: Origin
@@ -358,7 +340,7 @@ class Server:
             connection.client,
             connection.local,
             request_id,
-            self._body_limits,
+            connection.limits.bodies,
         )
         if connection.tls is not None:
             request.tls = connection.tls
@@ -371,70 +353,29 @@ class Server:
 
     # Inside
 
-    def _limit(self, settings: Settings) -> None:
-        """Take the limits of connections, heads and bodies from `settings`."""
-        self.settings = settings
-        self.http_limits = Http1Limits(
-            max_line_bytes=settings.max_line_bytes,
-            max_head_bytes=settings.max_head_bytes,
-            max_headers=settings.max_headers,
-            max_body_bytes=settings.max_body_bytes,
-        )
-        self._body_limits = body_limits(settings)
-        self.simple_heads = SimpleHeads(self.http_limits, self._watched, WARY)
-        self._set_time(self.clock())
-
-    def _lines(self) -> list[set[asyncio.Task[None]]]:
-        """Return the tasks, by the lines in which they are counted."""
-        lines = [self._tasks]
-        lines += [door._tasks for door in self._doors.values() if door._tasks is not self._tasks]
-        return lines
+    def _all_in_flight(self) -> set[InFlight]:
+        return {limits.in_flight for limits in self._limits.values()}
 
     def _next_id(self) -> str:
         return f"{self._id_prefix}{next(self._ids):08x}"
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._empty.set()
-        self.task_ended()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a connection's task failed", "exception": error, "task": task}
-            )
-
-    def _now(self) -> None:
-        now = self.clock()
-        self._set_time(now)
-        for door in self._doors.values():
-            door._set_time(now)
-
     def _set_time(self, now: float) -> None:
-        settings = self.settings
         self.now = now
-        """The time of the last sweep, on the loop's clock: exact enough for deadlines, and free."""
-        self.idle_deadline = now + (settings.keep_alive_timeout_s or math.inf)
-        """When a connection that is idle from now on is closed."""
-        self.handler_deadline = now + (settings.handler_timeout_s or math.inf)
-        """When an application that begins to answer now takes too long."""
+        for limits in self._limits.values():
+            limits.set_time(now)
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
-        self._now()
+        self._set_time(self.clock())
         lines = [f"Date: {format_http_date(time.time())}\r\n"] if self.settings.date_header else []
         if self.settings.server_header:
             lines.append(f"Server: {self.settings.server_header}\r\n")
         self.stamp = "".join(lines).encode("latin-1")
-        for door in self._doors.values():
-            door.stamp = self.stamp
         for connection in list(self._connections):
             connection.tick(self.now)
         for chore in self.chores:
             chore(self.now)
         self._sweep = loop.call_later(SWEEP_S, self._tick)
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 def _request_id(value: bytes | str) -> str | None:

@@ -24,6 +24,7 @@ from pierhead.transports.connection import HttpConnection
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
+    from pierhead.transports.limits import ListenerLimits
     from pierhead.transports.server import Server
 
 __all__ = ["CertificateError", "Certificates", "TlsConnection", "load_certificates"]
@@ -195,8 +196,8 @@ _known: dict[tuple[object, ...], Certificates] = {}
 class TlsConnection(HttpConnection):
     """The server's side of one connection over TLS."""
 
-    def __init__(self, server: Server, certificates: Certificates) -> None:
-        super().__init__(server)
+    def __init__(self, server: Server, limits: ListenerLimits, certificates: Certificates) -> None:
+        super().__init__(server, limits)
         self._certificates = certificates
         self._closing_at = math.inf
 

@@ -65,7 +65,7 @@ class WebSocketExchange:
         """Begin; the application decides about the handshake."""
         self._task = start_task(self._run())
         if not self._task.done():
-            self._connection.server.keep(self._task)
+            self._connection.limits.in_flight.keep(self._task)
 
     def disconnected(self) -> None:
         """Tell an application that has not answered the handshake; later the shell is told by itself."""
@@ -91,7 +91,7 @@ class WebSocketExchange:
         except asyncio.CancelledError:
             if not self._timed_out or self._status:
                 raise
-            limit_s = server.settings.handler_timeout_s
+            limit_s = connection.limits.settings.handler_timeout_s
             log_failure(self._request, "took longer than handler_timeout_s=%g", limit_s)
             self._request.refused = "the application did not answer in time"
             with contextlib.suppress(ClientDisconnected):
@@ -114,7 +114,7 @@ class WebSocketExchange:
             return
         self._shell = WebSocketShell(self._connection, self, handshake)
         socket = WebSocket(self._request, self._shell, handshake.subprotocols)
-        await converse(self._connection.server.application, socket)
+        await converse(self._connection.limits.in_flight.application, socket)
 
     def respond(self, response: Response) -> None:
         """Send an ordinary response instead of 101; its body must be complete."""
@@ -178,7 +178,7 @@ class WebSocketShell:
         connection = self._connection
         if connection.lost:
             raise WebSocketClosed(1006, "the client went away")
-        settings = connection.server.settings
+        settings = connection.limits.settings
         response, deflate = self._handshake.accept(
             subprotocol,
             Headers(headers).raw,
@@ -312,7 +312,7 @@ class WebSocketShell:
             self._connection.abort()
         elif now >= self._ping_at:
             self._ping_at = math.inf
-            self._dead_at = now + self._connection.server.settings.websocket_ping_timeout_s
+            self._dead_at = now + self._connection.limits.settings.websocket_ping_timeout_s
             self._connection.write(self._open_codec().ping())
 
     def go_away(self, code: int) -> None:
@@ -381,7 +381,7 @@ class WebSocketShell:
     def _heard(self) -> None:
         """Put the next ping off: the peer is alive."""
         self._heard_from = False
-        settings = self._connection.server.settings
+        settings = self._connection.limits.settings
         interval = settings.websocket_ping_interval_s
         if self._codec is not None and not self._codec.close_sent and interval:
             self._ping_at = self._connection.server.now + interval

@@ -28,6 +28,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pierhead]:
 
 def _run(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Iterator[Pierhead]:
     folder = tmp_path_factory.mktemp("isolation")
-    options = (*options, "--control-socket", str(folder / "control"))
+    narrow = f"http://unix:{folder}/narrow?max_buffered_body_bytes=10&max_websocket_message_bytes=10"
+    options = (*options, "--control-socket", str(folder / "control"), "--listen", narrow)
     with Pierhead(folder, *options, source=APP, workers=1) as running:
         yield running

@@ -95,6 +95,10 @@ async def file(request: Request) -> Response:
 async def echo(request: Request) -> Response:
     return Response.stream(request.stream())
 
+@app.post("/whole", isolation="process")
+async def whole_body(request: Request) -> Response:
+    return Response.text(str(len(await request.body())))
+
 @app.post("/digest", isolation="process")
 async def digest(request: Request) -> Response:
     files = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if is_there(fd)]

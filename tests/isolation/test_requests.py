@@ -36,6 +36,16 @@ def test_a_request_is_answered_in_a_process_that_is_not_the_worker(server: Pierh
     assert own["ppid"] not in {worker, server.process.pid}
 
 
+def test_limits_are_those_of_the_listener(server: Pierhead) -> None:
+    for body, status in ((b"0123456789", b"200"), (b"0123456789a", b"413")):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(60)
+            client.connect(str(server.folder / "narrow"))
+            head = "POST /whole HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+            client.sendall((head % len(body)).encode() + body)
+            assert client.makefile("rb").readline().split()[1] == status
+
+
 def test_only_what_leads_to_an_isolated_handler_leaves_the_worker(server: Pierhead) -> None:
     (worker,) = server.workers()
     in_worker = {path: answer(server, path)["pid"] == worker for path in PATHS}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection, connect, unix_connect
 
 from tests.isolation.harness import APP, busy, isolated_processes
 from tests.supervisor.harness import Pierhead, alive, eventually
@@ -130,6 +130,17 @@ def test_they_are_closed_when_the_server_leaves(tmp_path: Path, loop: str, reloa
         assert "cut" not in server.log
         if not reload:
             assert server.wait() == 0
+
+
+def test_limits_are_those_of_the_listener(server: Pierhead) -> None:
+    with unix_connect(str(server.folder / "narrow"), "ws://x/socket", open_timeout=20) as socket:
+        socket.send("0123456789")
+        assert socket.recv(timeout=20) == "0123456789"
+        socket.send("0123456789a")
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(timeout=20)
+    assert closed.value.sent is not None
+    assert closed.value.sent.code == 1009
 
 
 def test_those_that_are_open_at_the_same_time_have_a_process_each(server: Pierhead) -> None:

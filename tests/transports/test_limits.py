@@ -16,7 +16,7 @@ from pierhead.interfaces.native import NativeApplication
 from pierhead.transports.memory import MemoryTransport
 from pierhead.transports.server import Server
 
-NARROW = ListenURL.parse("http://127.0.0.1:0?max_headers=2&keep_alive_timeout_s=1s")
+NARROW = ListenURL.parse("http://127.0.0.1:0?max_headers=2&keep_alive_timeout_s=1s").limits
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -56,9 +56,9 @@ async def server() -> AsyncIterator[Server]:
 def test_listeners_that_have_the_same_limits_share_them(server: Server) -> None:
     same = ListenURL.parse("http://127.0.0.1:1?max_headers=2&keep_alive_timeout_s=1s")
     other = ListenURL.parse("http://127.0.0.1:1?max_headers=3")
-    assert server.limits_of(NARROW) is server.limits_of(same)
-    assert server.limits_of(NARROW) is not server.limits_of(other)
-    assert server.limits_of(ListenURL.parse("http://127.0.0.1:1")) is server.limits
+    assert server.limits_of(NARROW) is server.limits_of(same.limits)
+    assert server.limits_of(NARROW) is not server.limits_of(other.limits)
+    assert server.limits_of(ListenURL.parse("http://127.0.0.1:1").limits) is server.limits
 
 
 async def test_a_connection_has_the_limits_of_its_listener_and_everything_else_of_the_server(

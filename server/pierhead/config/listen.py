@@ -18,7 +18,10 @@ from urllib.parse import quote, unquote
 from pierhead.config.settings import limits
 from pierhead.config.values import parse_value
 
-__all__ = ["PROTOCOLS", "ListenURL", "listen_url_of_table"]
+__all__ = ["PROTOCOLS", "ListenURL", "OwnLimits", "listen_url_of_table"]
+
+OwnLimits = tuple[tuple[str, Any], ...]
+"""Settings that are a listener's own: name and value."""
 
 PROTOCOLS = {"http": 80, "https": 443, "fastcgi": 0, "scgi": 0}
 """What a listener can speak → its port where none is given; 0: one must be given."""
@@ -49,8 +52,8 @@ class ListenURL:
     """Whether each connection begins with a PROXY header (`?proxy`)."""
     stdio: bool = False
     """Whether it is the one connection on standard input and output."""
-    limits: tuple[tuple[str, Any], ...] = ()
-    """Settings that are others for this listener: name and value."""
+    limits: OwnLimits = ()
+    """Settings that are others for this listener."""
 
     @classmethod
     def parse(cls, text: str) -> ListenURL:

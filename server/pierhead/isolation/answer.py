@@ -15,10 +15,9 @@ from pierhead.messages.body import BodyReader, SpooledBody
 from pierhead.messages.files import FileBody
 from pierhead.messages.headers import Headers, RawHeaders
 from pierhead.messages.response import Response
-from pierhead.transports.body import IncomingBody, body_limits
+from pierhead.transports.body import IncomingBody
 
 if TYPE_CHECKING:
-    from pierhead.config import Settings
     from pierhead.interfaces.base import Application
     from pierhead.isolation.link import Link
 
@@ -32,7 +31,7 @@ _BODILESS = frozenset({204, 205, 304})
 class Answer:
     """One request and its response; implements `pierhead.messages.channel.ResponseChannel` on the link."""
 
-    def __init__(self, link: Link, application: Application, settings: Settings, frame: Frame) -> None:
+    def __init__(self, link: Link, application: Application, frame: Frame) -> None:
         self.started = False
         self.done = False
         self.client_left = False
@@ -41,7 +40,7 @@ class Answer:
         self._body: IncomingBody | None = None
         self._room = asyncio.Event()
         self._over = asyncio.Event()
-        self.request = make_request(frame.facts, self._reader(frame), body_limits(settings))
+        self.request = make_request(frame.facts, self._reader(frame))
         self.request.channel = self
 
     def _reader(self, frame: Frame) -> BodyReader | None:

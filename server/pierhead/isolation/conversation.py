@@ -125,11 +125,12 @@ class _Conversation:
         self._given = given = give_away(self._socket.channel, self._go_away, self._errand.forsake)
         if given is not None:
             self._socket.given_away()
-            texts = {
+            facts = {
                 "key": given.handshake.key.decode("latin-1"),
                 "extensions": [one.decode("latin-1") for one in given.handshake.extensions],
+                "limits": given.own_limits,
             }
-            link.send(Kind.SOCKET, texts, given.ahead, files=[given.fd])
+            link.send(Kind.SOCKET, facts, given.ahead, files=[given.fd])
             if code := given.close_code or (_RESTART if self._leaving else 0):
                 self._go_away(code)
             return

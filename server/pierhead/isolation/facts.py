@@ -39,10 +39,11 @@ def request_facts(request: Request) -> dict[str, Any]:
         "raw_path": request.raw_path,
         "added": texts_of(added.raw) if added else [],
         "tls": dataclasses.asdict(request.tls) if request.tls is not None else None,
+        "limits": dataclasses.astuple(request.limits),
     }
 
 
-def make_request(facts: dict[str, Any], reader: BodyReader | None, limits: BodyLimits) -> Request:
+def make_request(facts: dict[str, Any], reader: BodyReader | None) -> Request:
     """Build the request again."""
     request = Request(
         facts["method"],
@@ -54,7 +55,7 @@ def make_request(facts: dict[str, Any], reader: BodyReader | None, limits: BodyL
         client=_address(facts["client"]),
         server=_address(facts["server"]),
         id=facts["id"],
-        limits=limits,
+        limits=BodyLimits(*facts["limits"]),
     )
     request.root_path = facts["root_path"]
     request.raw_path = facts["raw_path"]

@@ -104,7 +104,7 @@ class _Process:
     async def _serve(self) -> None:
         while (frame := await self._link.read()) is not None and frame.kind is not Kind.GONE:
             if frame.kind is Kind.REQUEST:
-                self._begin(Answer(self._link, self._application, self._settings, frame))
+                self._begin(Answer(self._link, self._application, frame))
             elif frame.kind is Kind.OPEN:
                 self._begin(Talk(self._link, self._server, frame))
             elif self._work is not None:

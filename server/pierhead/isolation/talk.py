@@ -18,7 +18,6 @@ from pierhead.isolation.frames import MOST_BYTES, Frame, Kind
 from pierhead.messages.headers import HeaderItems, Headers
 from pierhead.messages.websocket import WebSocket, WebSocketChannel
 from pierhead.protocols.websocket import Handshake
-from pierhead.transports.body import body_limits
 from pierhead.transports.passed import PassedConnection
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class Talk:
         self._channel: WebSocketChannel | None = None
         self._ready: Frame | None = None
         self._code = 0  # what to close with, as the server leaves
-        self._request = make_request(frame.facts, None, body_limits(server.settings))
+        self._request = make_request(frame.facts, None)
         self._subprotocols = tuple(frame.facts["subprotocols"])
 
     # What the process calls
@@ -101,8 +100,9 @@ class Talk:
                 extensions=tuple(text.encode("latin-1") for text in facts["extensions"]),
             )
             passed = socket_module.socket(fileno=self._link.take_file())
+            limits = self._server.limits_of(tuple((name, value) for name, value in facts["limits"]))
             self._connection = await PassedConnection.take_over(
-                self._server, passed, self._ready.data, handshake
+                self._server, limits, passed, self._ready.data, handshake
             )
             self._channel = self._connection.shell
             await self._channel.accept(subprotocol, headers)

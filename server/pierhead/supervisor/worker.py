@@ -20,7 +20,7 @@ import pierhead.transports.websocket  # noqa: F401 - before the fork: rarely use
 from pierhead.accesslog import AccessLog
 from pierhead.admission import LINE_SETTINGS, Admission, publish
 from pierhead.board import Cell, Desk, Row, State
-from pierhead.config.listen import ListenURL
+from pierhead.config.listen import ListenURL, OwnLimits
 from pierhead.forwarded import Forwarding
 from pierhead.health import Health
 from pierhead.isolation.choose import prepare
@@ -228,10 +228,10 @@ def _make_server(
     record = access_log.record if settings.access_log != "off" else None
     server = Server(health, settings, forwarding=Forwarding(settings), record=record, share=share)
     line.serve(server.in_flight)
-    lines: dict[tuple[tuple[str, Any], ...], Admission] = {(): line}
+    lines: dict[OwnLimits, Admission] = {(): line}
     for listener in map(ListenURL.parse, settings.listen):
         if listener.limits not in lines and not LINE_SETTINGS.isdisjoint(dict(listener.limits)):
             line, health = admit(dataclasses.replace(settings, **dict(listener.limits)))
-            line.serve(server.limits_of(listener, health).in_flight)
+            line.serve(server.limits_of(listener.limits, health).in_flight)
             lines[listener.limits] = line
     return server, list(lines.values())

@@ -13,6 +13,7 @@ from pierhead.transports.body import IncomingBody, body_limits
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
+    from pierhead.config.listen import OwnLimits
     from pierhead.interfaces.base import Application
     from pierhead.transports.crowd import Crowd
     from pierhead.transports.tally import Tally
@@ -52,18 +53,20 @@ class ListenerLimits:
     """The limits of a listener, or of several that have the same, as its connections ask for them.
 
     Whatever is asked for with every request is worked out beforehand. `settings` are the server's, with the
-    listener's own in their place; `watched` are the fields that heads are looked through for.
+    listener's `own` in their place; `watched` are the fields that heads are looked through for.
     """
 
     def __init__(
         self,
         settings: Settings,
+        own: OwnLimits,
         watched: Sequence[bytes],
         in_flight: InFlight,
         clients: Crowd,
         connections: Tally | None = None,
     ) -> None:
         self.settings = settings
+        self.own = own
         self.in_flight = in_flight
         self.respond = in_flight.application.respond
         self.connections = connections

@@ -18,9 +18,11 @@ from pierhead.transports.connection import HttpConnection
 from pierhead.transports.websocket import WebSocketShell
 
 if TYPE_CHECKING:
+    from pierhead.config.listen import OwnLimits
     from pierhead.messages.request import Request
     from pierhead.messages.response import Response
     from pierhead.messages.websocket import WebSocketChannel
+    from pierhead.transports.limits import ListenerLimits
     from pierhead.transports.server import Server
 
 __all__ = ["Given", "PassedConnection", "give_away"]
@@ -35,6 +37,8 @@ class Given:
     ahead: bytes
     """What was read already."""
     handshake: Handshake
+    own_limits: OwnLimits
+    """Those of the listener that it came by."""
     close_code: int
     """What the server, which is leaving already, closes it with; 0 where it stays."""
     told: Callable[[int], None]
@@ -95,7 +99,7 @@ def give_away(
         return None
     server = connection.server
     code = server.close_code if server.draining else 0
-    given = Given(found.fileno(), b"", channel.handshake, code, told, lost, channel)
+    given = Given(found.fileno(), b"", channel.handshake, connection.limits.own, code, told, lost, channel)
     given.ahead = connection.hand_over(given)
     channel.given_away()
     return given
@@ -104,19 +108,24 @@ def give_away(
 class PassedConnection(HttpConnection):
     """A connection that was taken over, and its WebSocket."""
 
-    def __init__(self, server: Server, ahead: bytes, handshake: Handshake) -> None:
-        super().__init__(server, server.limits)
+    def __init__(self, server: Server, limits: ListenerLimits, ahead: bytes, handshake: Handshake) -> None:
+        super().__init__(server, limits)
         self.codec = _Ahead(ahead)
         self.shell = WebSocketShell(self, _Accepted(), handshake)
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
     async def take_over(
-        cls, server: Server, passed: socket_module.socket, ahead: bytes, handshake: Handshake
+        cls,
+        server: Server,
+        limits: ListenerLimits,
+        passed: socket_module.socket,
+        ahead: bytes,
+        handshake: Handshake,
     ) -> PassedConnection:
         """Go on with a socket; next the handshake is to be accepted."""
         passed.setblocking(False)
-        connection = cls(server, ahead, handshake)
+        connection = cls(server, limits, ahead, handshake)
         await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, passed)
         return connection
 

@@ -12,9 +12,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pierhead.config.listen import ListenURL
+from pierhead.config.listen import ListenURL, OwnLimits
 from pierhead.config.settings import speaks_http2
 from pierhead.forwarded import WATCHED, Forwarding
 from pierhead.messages.body import BodyReader
@@ -112,9 +112,9 @@ class Server:
         self._started = False
         self.in_flight = InFlight(application, self._empty.set)
         """The requests and WebSockets in progress, but for those that listeners have counted apart."""
-        self.limits = ListenerLimits(settings, self._watched, self.in_flight, Crowd(share))
+        self.limits = ListenerLimits(settings, (), self._watched, self.in_flight, Crowd(share))
         """The limits of listeners that have none of their own."""
-        self._limits: dict[tuple[tuple[str, Any], ...], ListenerLimits] = {(): self.limits}
+        self._limits: dict[OwnLimits, ListenerLimits] = {(): self.limits}
         self._set_time(self.now)
 
     @property
@@ -163,7 +163,7 @@ class Server:
         Raises OSError for a socket that cannot listen, CertificateError for certificates that cannot be used.
         """
         listener = ListenURL.parse(url)
-        limits = self.limits_of(listener)
+        limits = self.limits_of(listener.limits)
         if listener.protocol == "https" or listener.proxy_protocol:
             from pierhead.transports.secure import accept_securely
 
@@ -175,22 +175,24 @@ class Server:
         else:
             self._listeners.append(Acceptor(self, socket, connect, self._share, connection_budget()))
 
-    def limits_of(self, listener: ListenURL, application: Application | None = None) -> ListenerLimits:
-        """Return the limits of a listener; listeners with the same limits share them.
+    def limits_of(self, own: OwnLimits, application: Application | None = None) -> ListenerLimits:
+        """Return the limits of a listener that has `own`; listeners with the same limits share them.
 
         With `application`, which calls this server's in the end, requests by such a listener are answered by
         that one, and counted apart from the others; without, they are counted among them.
         """
-        limits = self._limits.get(listener.limits)
+        limits = self._limits.get(own)
         if limits is None:
-            own = dict(listener.limits)
             place = len(self._limits)  # the same in all workers
-            limits = self._limits[listener.limits] = ListenerLimits(
-                dataclasses.replace(self.settings, **own),
+            limits = self._limits[own] = ListenerLimits(
+                dataclasses.replace(self.settings, **dict(own)),
+                own,
                 self._watched,
                 self.in_flight if application is None else InFlight(application, self._empty.set),
-                Crowd(self._share, place) if "max_connections_per_client" in own else self.limits.clients,
-                Tally(self._share, place) if "max_connections" in own else None,
+                Crowd(self._share, place)
+                if "max_connections_per_client" in dict(own)
+                else self.limits.clients,
+                Tally(self._share, place) if "max_connections" in dict(own) else None,
             )
             limits.set_time(self.now)
         return limits

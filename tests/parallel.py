@@ -23,6 +23,7 @@ FIRST: dict[str, Sequence[str]] = {
     "environments": ("tests/stack/test_bootstrap.py",),
     "commands": ("tests/stack/test_commands.py",),
     "matrix": ("tests/matrix/",),
+    "reloads": ("tests/faults/test_reload.py",),
     "contract": ("tests/contract/",),
     "pages": ("tests/examples/test_sse.py", "tests/examples/test_websocket.py"),
     "peers": ("tests/loadtest/peers/",),

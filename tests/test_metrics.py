@@ -8,6 +8,8 @@ import signal
 from http.client import HTTPConnection
 from pathlib import Path
 
+import pytest
+
 from pierhead.board import Board, Cell, State
 from pierhead.metrics import render
 from tests.supervisor.harness import Load, Pierhead, eventually
@@ -53,6 +55,39 @@ def test_rows_of_all_blocks_are_added_up() -> None:
     assert samples["pierhead_isolated_killed_total"] == 5
     assert samples["pierhead_loop_lag_longest_seconds"] == 0.001
     assert samples['pierhead_workers{state="serving"}'] == 2
+
+
+def test_a_worker_that_is_just_being_forked_has_no_samples_of_its_own() -> None:
+    board = Board()
+    board.row(1, 0).cells[Cell.HIGHEST] = 2
+    for index, pid in [(1, 0), (2, 4711)]:
+        cells = board.row(1, index).cells
+        cells[Cell.STATE], cells[Cell.PID], cells[Cell.SLOT] = State.STARTING, pid, index
+    samples = parse(render(board))
+    assert [name for name in samples if "pid=" in name] == ['pierhead_loop_lag_seconds{pid="4711",slot="2"}']
+    assert samples['pierhead_workers{state="starting"}'] == 2
+
+
+def test_what_is_moved_from_row_to_row_meanwhile_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would count twice, and less the next time: no counter may go back."""
+    board = Board()
+    generation, worker = board.row(1, 0), board.row(1, 1)
+    generation.cells[Cell.STATE] = worker.cells[Cell.STATE] = State.SERVING
+    generation.cells[Cell.HIGHEST] = 1
+    worker.cells[Cell.ACCEPTED] = 10
+    generation.cells[Cell.VERSION] += 1
+    generation.add_totals(worker)  # and now who moves it has to wait for a processor
+    waited = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 10:
+            worker.clear()
+            generation.cells[Cell.VERSION] += 1
+
+    monkeypatch.setattr("pierhead.metrics.time.sleep", sleep)
+    assert parse(render(board))["pierhead_connections_total"] == 10
+    assert len(waited) == 10
 
 
 def scrape(port: int, target: str = "/metrics") -> tuple[int, str]:

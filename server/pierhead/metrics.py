@@ -5,6 +5,7 @@ They are read from the board, so any process of the server can render them, and 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ __all__ = ["CONTENT_TYPE", "Metrics", "render"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
-_ATTEMPTS = 5
+_ATTEMPTS = 40
+_AGAIN_S = 0.002  # whoever moves a row may have to wait for a processor
 _MOMENTARY = (
     Cell.OPEN,
     Cell.IN_FLIGHT,
@@ -72,7 +74,7 @@ class Metrics:
 def render(board: Board) -> str:
     """Return the metrics as text."""
     totals = _totals(board)
-    workers = [row for block in range(1, BLOCKS) for index, row in board.rows(block) if index]
+    workers = list(_workers(board))
     lines: list[str] = []
 
     def family(name: str, kind: str, what: str, samples: Iterable[tuple[str, float]]) -> None:
@@ -80,9 +82,10 @@ def render(board: Board) -> str:
         lines.append(f"# TYPE pierhead_{name} {kind}")
         lines.extend(f"pierhead_{name}{labels} {value:.10g}" for labels, value in samples)
 
-    def each_worker(value: Callable[[memoryview], float]) -> Iterator[tuple[str, float]]:
-        for row in workers:
-            yield f'{{pid="{row.cells[Cell.PID]}",slot="{row.cells[Cell.SLOT]}"}}', value(row.cells)
+    def each_worker(value: Callable[[list[int]], float]) -> Iterator[tuple[str, float]]:
+        for cells in workers:
+            if cells[Cell.PID]:  # else it is just being forked
+                yield f'{{pid="{cells[Cell.PID]}",slot="{cells[Cell.SLOT]}"}}', value(cells)
 
     family(
         "responses_total",
@@ -98,7 +101,7 @@ def render(board: Board) -> str:
     family("in_flight", "gauge", "Requests and WebSockets in progress.", [("", totals[Cell.IN_FLIGHT])])
     family("queued", "gauge", "Requests that wait for their turn.", [("", totals[Cell.QUEUED])])
     family("refused_total", "counter", "Requests refused, as too many waited.", [("", totals[Cell.REFUSED])])
-    states = [State(row.cells[Cell.STATE]) for row in workers]
+    states = [cells[Cell.STATE] for cells in workers]
     family(
         "workers",
         "gauge",
@@ -133,6 +136,14 @@ def render(board: Board) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _workers(board: Board) -> Iterator[list[int]]:
+    """Yield what the workers' rows say, read once: they are cleared when a worker is gone."""
+    for block in range(1, BLOCKS):
+        for index, row in board.rows(block):
+            if index and (cells := list(row.cells[: Cell.ACCEPTED]))[Cell.STATE]:
+                yield cells
+
+
 def _histogram(totals: list[int]) -> Iterator[str]:
     count = 0
     for index, bound in enumerate((*BOUNDS_S, "+Inf")):
@@ -144,7 +155,9 @@ def _histogram(totals: list[int]) -> Iterator[str]:
 
 def _totals(board: Board) -> list[int]:
     """Add all rows up; again where a row was moved into another meanwhile, and would count twice."""
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_AGAIN_S)
         before = _versions(board)
         totals = [0] * 64
         _add(totals, board.row(0, 0))

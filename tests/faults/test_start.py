@@ -79,6 +79,20 @@ def test_a_generation_that_is_killed_while_it_imports_changes_nothing(tmp_path: 
         assert load.failed == []
 
 
+def test_code_that_is_mended_while_it_still_fails_to_start_is_taken_up(tmp_path: Path) -> None:
+    broken = (
+        "import os, sys, time\nprint('importing', file=sys.stderr, flush=True)\n"
+        "while not os.path.exists('mended'):\n    time.sleep(0.01)\n"
+        "time.sleep(1.5)  # by now it was noticed\nraise RuntimeError('broken')\n"
+    )
+    with Pierhead(tmp_path, "--reload", source=broken, ready=False) as server:
+        server.wait_for_log("importing")
+        server.write(APP)
+        (tmp_path / "mended").touch()
+        server.wait_for_log("RuntimeError: broken")
+        server.wait_for_log("generation 2 serves on")
+
+
 def generations_that_serve(server: Pierhead) -> set[int]:
     """Return the generations that have workers."""
     return {parent_of(pid) for pid in server.workers()}

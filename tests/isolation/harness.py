@@ -12,7 +12,16 @@ from typing import Any
 from pierhead.cli.status import fetch
 from tests.supervisor.harness import Pierhead, alive, eventually
 
-__all__ = ["APP", "answer", "begun", "busy", "isolated_processes", "kill_when_begun", "nurseries"]
+__all__ = [
+    "APP",
+    "answer",
+    "begun",
+    "busy",
+    "children",
+    "isolated_processes",
+    "kill_when_begun",
+    "nurseries",
+]
 
 APP = """
 import asyncio, ctypes, hashlib, os, time
@@ -39,6 +48,16 @@ def leave(request: Request, code: int) -> Response:
 @app.get("/segfault", isolation="process")
 def segfault(request: Request) -> Response:
     ctypes.string_at(0)
+
+@app.get("/fork/async", isolation="process")
+async def fork(request: Request) -> Response:
+    os.fork()
+    return me()
+
+@app.get("/fork/thread", isolation="process")
+def fork_in_a_thread(request: Request) -> Response:
+    os.fork()
+    return me()
 
 @app.get("/wait/{name}", isolation="process")
 def wait(request: Request, name: str) -> Response:
@@ -177,7 +196,7 @@ def busy(server: Pierhead) -> int:
 def nurseries(server: Pierhead) -> dict[int, list[int]]:
     """Return the children of each worker's nursery, by worker."""
     return {
-        worker: [process for nursery in _children(worker) for process in _children(nursery)]
+        worker: [process for nursery in children(worker) for process in children(nursery)]
         for worker in server.workers()
     }
 
@@ -201,8 +220,10 @@ def begun(folder: Path, name: str) -> int:
     return int(path.read_text())
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Return the pids of a process's children, whichever thread forked them."""
+    found: list[int] = []
     with suppress(OSError):
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-        return [int(child) for child in text.split() if alive(int(child))]
-    return []
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return [child for child in found if alive(child)]

@@ -67,6 +67,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pierhead]:
     (folder / "other.py").write_text(OTHER)
     certificate, key = make_certificate(folder, "test", "IP:127.0.0.1")
     options = ["--control-socket", str(folder / "control"), "--drain-timeout-s", "60"]
+    options += ["--isolation-idle-timeout-s", "600"]  # who leaves does so because of a reload
     options += [
         "--tls-certificate",
         str(certificate),

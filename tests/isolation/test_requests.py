@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.isolation.harness import APP, answer, begun, isolated_processes, kill_when_begun
+from tests.isolation.harness import APP, answer, begun, children, isolated_processes, kill_when_begun
 from tests.supervisor.harness import Pierhead, alive, eventually
 
 PATHS = {"/worker": True, "/": False, "/inner/plain": True, "/inner/special": False, "/inner/own/x": False}
@@ -59,6 +59,21 @@ def test_requests_at_the_same_time_have_a_process_each(server: Pierhead, clients
         (server.folder / f"go-both-{number}").touch()
     assert [each.result()["pid"] for each in waiting] == pids
     assert pids[0] != pids[1]
+
+
+@pytest.mark.parametrize("where", ["async", "thread"])
+def test_a_child_that_a_handler_forks_answers_nobody_and_is_not_left_behind(
+    server: Pierhead, where: str
+) -> None:
+    """It comes back from the handler as its parent does, and has all that belongs to that."""
+    pid = answer(server, f"/fork/{where}")["pid"]
+    for number in range(3):
+        assert answer(server, "/inner/own/x")["pid"] not in server.workers()
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection.request("GET", f"/facts?q={number}")
+        assert json.loads(connection.getresponse().read())["query"] == [str(number)], "no child's answer"
+        connection.close()
+    eventually(lambda: not children(pid), "the child ends")
 
 
 def test_all_that_is_known_of_a_request_goes_with_it_and_comes_back(server: Pierhead) -> None:

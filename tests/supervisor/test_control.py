@@ -52,6 +52,31 @@ def test_status_shows_workers_and_what_happened(tmp_path: Path) -> None:
     assert f"nobody answers at {tmp_path}/control" in gone.stderr
 
 
+def test_many_may_ask_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    control = Control(str(path))
+    held = []  # nobody lets them in, until the queue is full
+    while True:
+        client = socket.socket(socket.AF_UNIX)
+        client.setblocking(False)
+        held.append(client)
+        if client.connect_ex(str(path)):
+            break
+    assert len(held) > 100
+    with pytest.raises(ControlError, match="nobody answers"):
+        ask(path, 0.1, command="status")
+    asking = threading.Thread(target=ask, args=(path, 60.0), kwargs={"command": "status"})
+    asking.start()
+    while asking.is_alive():
+        if (channel := control.accept()) is not None:
+            channel.send(state="serving")
+            channel.close()
+    asking.join()
+    for client in held:
+        client.close()
+    control.close()
+
+
 def status(folder: Path) -> dict[str, Any]:
     answer = pierhead(folder, "status", "--json", "--control-socket", f"{folder}/control")
     found: dict[str, Any] = json.loads(answer.stdout)

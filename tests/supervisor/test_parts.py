@@ -41,6 +41,17 @@ def test_a_channel_carries_messages_both_ways_and_shows_its_end() -> None:
     other.close()
 
 
+def test_what_comes_with_the_first_message_of_a_channel_is_not_lost() -> None:
+    one, other = Channel.pair()
+    one.send(settings={})
+    one.send(workers=3)
+    assert other.receive_one() == {"settings": {}}
+    assert other.waiting
+    assert other.receive() == [{"workers": 3}]
+    one.close()
+    other.close()
+
+
 def test_a_reactor_reports_signals_and_channels_in_time() -> None:
     before = signal.getsignal(signal.SIGUSR1)
     reactor = Reactor([signal.SIGUSR1])

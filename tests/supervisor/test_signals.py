@@ -72,6 +72,15 @@ def test_a_reload_with_broken_code_changes_nothing_and_says_why(tmp_path: Path) 
         eventually(lambda: b"three" in server.get()[1], "the mended code")
 
 
+def test_a_resize_just_after_a_reload_began_is_heard_by_the_new_generation(tmp_path: Path) -> None:
+    with Pierhead(tmp_path, workers=1) as server:
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("reloading")
+        server.signal(signal.SIGTTIN)  # before it has read its settings, most likely
+        server.wait_for_log("generation 2 serves")
+        eventually(lambda: len(server.workers()) == 2, "two workers, and none of the old one's")
+
+
 def test_an_open_event_stream_does_not_hold_a_reload_up(tmp_path: Path) -> None:
     with Pierhead(tmp_path) as server, socket.create_connection(("127.0.0.1", server.port), 10) as stream:
         stream.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ from pierhead.errors import ConfigError
 __all__ = ["main"]
 
 _CLEAR = "\x1b[H\x1b[2J"
+_LONGEST_S = 86400.0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,17 +29,18 @@ def main(argv: Sequence[str]) -> int:
     add_config(parser)
     add_settings(parser, ["control_socket"])
     given = parser.parse(argv)
-    if given["interval"] <= 0:
-        raise ConfigError(f"--interval = {given['interval']:g}: use more than 0")
+    if not 0 < given["interval"] <= _LONGEST_S:  # nor what is no number
+        raise ConfigError(f"--interval = {given['interval']:g}: use more than 0 and at most {_LONGEST_S:g}")
+    if given["count"] < 0:
+        raise ConfigError(f"--count = {given['count']}: use 0 (for ever) or more")
     socket = configuration(given).settings.control_socket
     before: dict[str, Any] | None = None
     shown = 0
     try:
         while True:
             status = fetch(socket)
-            clear = _CLEAR if sys.stdout.isatty() else ""
-            rate = _rate(before, status, given["interval"])
-            print(f"{clear}{rate}{render(status)}", flush=True)
+            text = _rate(before, status, given["interval"]) + render(status)
+            print(_screen(text) if _is_screen() else text, flush=True)
             before = status
             shown += 1
             if shown == given["count"]:
@@ -45,6 +49,18 @@ def main(argv: Sequence[str]) -> int:
     except ControlError as error:
         print(f"pierhead: {error}", file=sys.stderr)
         return 1
+
+
+def _is_screen() -> bool:
+    """Tell whether the output is a terminal that can be cleared."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _screen(text: str) -> str:
+    """Return what clears the screen and shows as much of a text as fits, as nobody sees what scrolls away."""
+    columns, lines = shutil.get_terminal_size()
+    shown = [line[: max(1, columns)] for line in text.split("\n")[: max(1, lines - 1)]]
+    return _CLEAR + "\n".join(shown)
 
 
 def _rate(before: dict[str, Any] | None, now: dict[str, Any], seconds: float) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -130,6 +131,7 @@ class ThreadPool:
     def _work(self) -> None:
         sleep = threading.Lock()
         sleep.acquire()
+        pid = os.getpid()
         while True:
             try:
                 job = self._jobs.popleft()
@@ -145,6 +147,8 @@ class ThreadPool:
             if job.claim():
                 self._took_at = began = time.monotonic()
                 job.run(began)
+                if os.getpid() != pid:
+                    os._exit(0)  # a child that the call forked, and that came back from it: nobody waits here
 
 
 class _Job:

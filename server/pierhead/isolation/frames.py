@@ -38,6 +38,8 @@ class Kind(enum.IntEnum):
     """`tag` ended with wait `status`, or (None) could not be forked for a `reason`; with its stacks."""
     LOADED = 12
     """The application is loaded, or (with a `reason`) it does not load."""
+    HEARD = 13
+    """A KILL was read."""
 
     # From a worker to a process
     REQUEST = 20

@@ -82,7 +82,7 @@ async def start_nursery(origin: Origin, settings: Settings) -> Nursery:
         if isinstance(error, TimeoutError):
             raise StartError(f"not loaded within start_timeout_s={settings.start_timeout_s:g}") from None
         raise
-    nursery = Nursery(process.pid, ours)
+    nursery = Nursery(process.pid, ours, settings.hang_timeout_s)
     nursery.attach(link)
     return nursery
 

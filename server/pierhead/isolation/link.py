@@ -121,6 +121,16 @@ class Link:
             self._end.close()
             _close_all(self._files)
 
+    def disown(self) -> None:
+        """In a child of this process: say and take no more, as if closed; the parent's end stays as it is.
+
+        What the two share is left alone, and that is the selector of their loops as well.
+        """
+        self._lock = threading.Lock()  # a thread that is not here may have had the other
+        self._reading = self._writing = False
+        self._closed = self._ended = True
+        os.close(self._end.detach())
+
     # Inside
 
     def _resume(self) -> None:
@@ -134,6 +144,8 @@ class Link:
             self._loop.remove_reader(self._fd)
 
     def _readable(self) -> None:
+        if self._closed:
+            return
         self._read_some()
         if self._waiting_bytes > _HIGH_WATER_BYTES:
             self._pause()
@@ -202,6 +214,8 @@ class Link:
             self._loop.add_writer(self._fd, self._writable)
 
     def _writable(self) -> None:
+        if self._closed:
+            return
         with self._lock:
             self._flush()
             done = not self._output

@@ -36,6 +36,7 @@ __all__ = ["Closable", "Nursery", "run_nursery", "wait_for"]
 logger = logging.getLogger("pierhead.isolation")
 
 _LAST_WORDS_S = 0.2
+_SECOND_CHANCE_S = 1.0  # for a nursery whose answer is there, where it is the worker that was late to read it
 _ORDERS_BYTES = 64 << 10
 _MOST_FILES = 16
 
@@ -50,7 +51,8 @@ class Closable(Protocol):
 class Nursery:
     """A worker's side: gives orders, once `attach` was called on its event loop."""
 
-    def __init__(self, pid: int, end: socket.socket) -> None:
+    def __init__(self, pid: int, end: socket.socket, hang_timeout_s: float) -> None:
+        """Where it answers no order for `hang_timeout_s` it is killed; 0: it may take for ever."""
         self.pid = pid
         self.ended: Callable[[int, int | None, str, str], None] = _nothing
         """Called with tag, wait status (None: it could not be forked), reason and stacks."""
@@ -62,6 +64,10 @@ class Nursery:
         self._link: Link | None = None
         self._task: asyncio.Task[None] | None = None
         self._leaving = False
+        self._hang_timeout_s = hang_timeout_s
+        self._unanswered = 0  # orders, each of which is answered once
+        self._timer: asyncio.TimerHandle | None = None
+        self._verdict = ""  # why it was killed from here
 
     @classmethod
     def fork(
@@ -94,7 +100,7 @@ class Nursery:
             finally:
                 os._exit(code)  # not through the frames of the process this one was forked from
         theirs.close()
-        return cls(pid, ours)
+        return cls(pid, ours, settings.hang_timeout_s)
 
     def attach(self, link: Link | None = None) -> None:
         """Begin to hear what it says, on the running loop; where its link is there already, over that."""
@@ -106,17 +112,25 @@ class Nursery:
         assert self._link is not None
         ours, theirs = socket.socketpair()
         with theirs:
-            self._link.send(Kind.FORK, {"part": part, "tag": tag}, files=[theirs.fileno()])
+            try:
+                self._link.send(Kind.FORK, {"part": part, "tag": tag}, files=[theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        self._expect_answer()
         return Link(ours)
 
     def kill(self, tag: int, *, ask: bool = False) -> None:
         """Kill a process; with `ask` it writes its stacks before."""
         if self._link is not None:
             self._link.send(Kind.KILL, {"tag": tag, "ask": ask})
+            self._expect_answer()
 
     async def close(self) -> None:
         """End it and what is left of its processes."""
         self._leaving = True
+        if self._timer is not None:
+            self._timer.cancel()
         if self._link is None:
             self._end.close()
         else:
@@ -126,16 +140,44 @@ class Nursery:
             await asyncio.wait([self._task])
         await asyncio.to_thread(wait_for, self.pid)
 
+    def _expect_answer(self) -> None:
+        self._unanswered += 1
+        if self._unanswered == 1:
+            self._wait_for_answer()
+
+    def _wait_for_answer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._unanswered and self._hang_timeout_s and not self._leaving:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._hang_timeout_s, self._suspect, loop)
+
+    def _suspect(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = loop.call_later(_SECOND_CHANCE_S, self._give_up)
+
+    def _give_up(self) -> None:
+        """Kill it: it is stopped, or out of its mind, and nothing that it forked could be ended any more."""
+        self._timer = None
+        self._verdict = f"has not answered for {self._hang_timeout_s:g} s (hang_timeout_s), and was killed"
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
     async def _hear(self, link: Link) -> None:
         while (frame := await link.read()) is not None:
             told = frame.facts
+            if frame.kind in {Kind.FORKED, Kind.HEARD} or (
+                frame.kind is Kind.ENDED and told["status"] is None
+            ):
+                self._unanswered -= 1
+                self._wait_for_answer()
             if frame.kind is Kind.FORKED:
                 self.forked(told["tag"], told["pid"])
             elif frame.kind is Kind.ENDED:
                 self.ended(told["tag"], told["status"], told["reason"], told["stacks"])
         if not self._leaving:
             status = await asyncio.to_thread(wait_for, self.pid)
-            ended = "is gone" if status is None else describe_exit(status)
+            ended = self._verdict or ("is gone" if status is None else describe_exit(status))
             logger.error(
                 "the process that forks others (%d) %s: this worker leaves",
                 self.pid,
@@ -201,6 +243,7 @@ class _Forker:
         if frame.kind is Kind.FORK:
             self._fork(frame.facts["part"], tag, files.pop(0))
             return
+        self._say(Kind.HEARD)
         for pid, process in self._processes.items():
             if process.tag == tag:
                 process.kill_at = time.monotonic()

@@ -78,12 +78,16 @@ class _Process:
         self._settings = settings
         self._server = Server(application, settings)
         self._link: Link
+        self._pid: int
         self._work: _Work | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def run(self, end: socket.socket) -> int:
         """Work until the link ends; returns the exit code."""
         self._link = link = Link(end, takes_files=True)
+        # A child that a handler forks has no voice here: the worker would take it for this process.
+        os.register_at_fork(after_in_child=link.disown)
+        self._pid = os.getpid()
         try:
             async with asyncio.timeout(self._settings.start_timeout_s):
                 await self._server.start()
@@ -121,5 +125,7 @@ class _Process:
 
     async def _do(self, work: _Work) -> None:
         facts = await work.run()
+        if os.getpid() != self._pid:
+            os._exit(0)  # a child that has come out of the handler as well: the response is the parent's
         self._work = None
         self._link.send(Kind.DONE, facts)

@@ -21,6 +21,7 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._buffer = b""
+        self._ahead: list[dict[str, Any]] = []
 
     @classmethod
     def pair(cls) -> tuple[Channel, Channel]:
@@ -37,6 +38,11 @@ class Channel:
         """Return the descriptor, for selectors."""
         return self._socket.fileno()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether messages came with the one that `receive_one` returned: no selector tells of them."""
+        return bool(self._ahead)
+
     def send(self, **message: Any) -> None:
         """Send a message; does nothing where the other process is gone."""
         with contextlib.suppress(OSError):
@@ -47,6 +53,9 @@ class Channel:
 
         Raises ValueError for what is no message.
         """
+        if self._ahead:
+            messages, self._ahead = self._ahead, []
+            return messages
         try:
             data = self._socket.recv(65536)
         except BlockingIOError:
@@ -65,7 +74,8 @@ class Channel:
         """Wait for one message; None at the end."""
         while (messages := self.receive()) is not None:
             if messages:
-                return messages[0]
+                first, *self._ahead = messages
+                return first
         return None
 
     def close(self) -> None:

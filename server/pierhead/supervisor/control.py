@@ -22,6 +22,8 @@ __all__ = ["AUTO", "Control", "ControlError", "ask", "find", "remove_stale"]
 
 AUTO = "auto"
 _TIMEOUT_S = 2.0
+_BACKLOG = 128
+_AGAIN_S = 0.02
 
 
 class ControlError(PierheadError):
@@ -46,7 +48,7 @@ class Control:
             self._socket = socket.socket(socket.AF_UNIX)
             with _umask(0o177):
                 self._socket.bind(str(self.path))
-            self._socket.listen(16)
+            self._socket.listen(_BACKLOG)
             self._socket.setblocking(False)
         except OSError as error:
             raise ControlError(f"cannot listen at control_socket {self.path}: {error.strerror}") from error
@@ -109,7 +111,8 @@ def ask(path: Path, timeout_s: float, **request: Any) -> dict[str, Any]:
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(timeout_s)
     try:
-        client.connect(str(path))
+        while not _connected(client, path, started + timeout_s):
+            time.sleep(_AGAIN_S)
     except OSError as error:
         client.close()
         raise ControlError(f"nobody answers at {path}: {error.strerror or error}") from error
@@ -126,6 +129,17 @@ def ask(path: Path, timeout_s: float, **request: Any) -> dict[str, Any]:
         why = f"did not answer in {timeout_s:g} s" if late else "ended without an answer: it is stopping"
         raise ControlError(f"the server at {path} {why}")
     return answer
+
+
+def _connected(client: socket.socket, path: Path, deadline: float) -> bool:
+    """Connect; False where too many others wait to be let in, and there is time to try again."""
+    try:
+        client.connect(str(path))
+    except BlockingIOError:
+        if time.monotonic() < deadline:
+            return False
+        raise
+    return True
 
 
 def _base() -> Path:

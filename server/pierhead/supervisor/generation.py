@@ -130,6 +130,8 @@ class Generation:
         crew.failed_to_start = self._give_up
         self._reactor = Reactor(_SIGNALS)
         self._reactor.add(self._master)
+        if self._master.waiting:  # said before the application was imported, in one breath with the settings
+            self._on_master()
         try:
             while True:
                 self._row.cells[Cell.BEAT_NS] = time.monotonic_ns()

@@ -414,6 +414,10 @@ class Master:
         self._tell_who_waits(generation.number, failed=why)
         if generation.ready:
             self._restart_later()
+        elif self._reload_again:  # a file has changed while the code from before it was imported
+            self._reload_if_asked_again()
+        elif any(one.is_starting for one in self._generations):
+            pass  # another one was started meanwhile, as the one that served had died
         elif self._watcher is not None:
             logger.info("waiting for a file to change", extra=facts("waiting_for_change"))
         else:

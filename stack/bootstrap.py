@@ -70,6 +70,8 @@ def main(argv: Sequence[str]) -> int:
         needs = ()
     try:
         if needs:
+            if argv[0] not in cli.PASSED_ON:
+                cli.parse(argv)  # what is wrong is said before packages are installed for it
             if argv[0] in APART:
                 change_python(argv)
             venv = place(argv[0])

@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
                 print(f"usage: ./kit {argv[0]} {usage}\n\n{about}")
                 return 0
             return function(State(), argv[1:])
-        return run(parser().parse_args(argv))
+        return run(parse(argv))
     except KitError as error:
         print(f"kit: {error}", file=sys.stderr)
         return 1
@@ -103,8 +103,20 @@ def new(options: argparse.Namespace) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return what the command line says. Leaves the program, as argparse does, where it is wrong."""
+    top, of_command = parser()
+    if not argv:
+        top.print_help(sys.stderr)
+        raise SystemExit(2)
+    options, unknown = top.parse_known_args(argv)
+    if unknown:  # argparse would show the usage of ./kit, and not of the command
+        of_command[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
+
+
+def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser of all commands, and those of each."""
     top = argparse.ArgumentParser(
         prog="./kit",
         description="Run, test and measure the stack: the application, its proxies and its database.",
@@ -112,8 +124,13 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    each: dict[str, argparse.ArgumentParser] = {}
 
-    up = subparsers.add_parser("up", help="start the stack and follow its logs; Ctrl-C stops it")
+    def command(name: str, about: str) -> argparse.ArgumentParser:
+        each[name] = subparsers.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+        return each[name]
+
+    up = command("up", "start the stack and follow its logs; Ctrl-C stops it")
     up.add_argument(
         "--detach", "-d", action="store_true", help="return once everything is well; ./kit down stops it"
     )
@@ -123,20 +140,20 @@ def parser() -> argparse.ArgumentParser:
                     help="random free ports, or a port to use and no other; repeatable. Names and defaults: "
                     + ", ".join(f"{name} {port}" for name, port in ports.DEFAULTS.items()))  # fmt: skip
 
-    down = subparsers.add_parser("down", help="stop the stack")
+    down = command("down", "stop the stack")
     down.add_argument("--delete-data", action="store_true", help="and remove its database, secrets and logs")
 
-    status = subparsers.add_parser("status", help="show what runs; exit code 0 if all of it is well")
+    status = command("status", "show what runs; exit code 0 if all of it is well")
     status.add_argument("--json", action="store_true", help="role -> url, pid, version, healthy, ...")
 
-    logs = subparsers.add_parser("logs", help="show the logs of the stack")
+    logs = command("logs", "show the logs of the stack")
     logs.add_argument("names", nargs="*", metavar="ROLE", help="a role, or one process, such as app-2")
     logs.add_argument("--follow", "-f", action="store_true", help="and what comes, until Ctrl-C")
     logs.add_argument(
         "--lines", "-n", type=int, default=50, metavar="N", help="the last N of each (default 50)"
     )
 
-    new = subparsers.add_parser("new", help="write a project of your own, made from an example")
+    new = command("new", "write a project of your own, made from an example")
     new.add_argument("name", metavar="NAME", help="of the project, its folder and its images")
     new.add_argument("--example", choices=project.examples(), default="simple", help="(default simple)")
     new.add_argument("--proxy", choices=list(project.PROXIES), default="caddy", help="(default caddy)")
@@ -146,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
 
     for name, (_, about, _) in PASSED_ON.items():
         subparsers.add_parser(name, help=about, add_help=False)
-    return top
+    return top, each
 
 
 def roles(text: str) -> list[str]:

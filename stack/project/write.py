@@ -28,6 +28,15 @@ PROXIES = {
 NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 LONGEST_NAME = 40
 LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.py[co]", ".*", "*.db", "*.db-*", "*.log")
+# What is otherwise in an example's README once it is a project's: pattern -> text.
+IN_A_PROJECT = (
+    (r"(?<=## Run it\n\n).*?```console server\n.*?\n```\n", "[README.md](README.md) says how.\n"),
+    (r"Behind the stack's proxies the same requests .*?\n\n", ""),
+    (r"`\./kit new myapp .*?Then change first:", "Change first:"),
+    (r"`__init__\.py` is only there for [^;]*; delete it\.\s*", ""),
+    (r"\[([^\]]+)\]\((?:\.\./)+db/migrations/?\)", r"[\1](db/migrations)"),
+    (r"\[([^\]]+)\]\(\.\./[^)]*\)", r"\1"),  # what is not in the project is text, and no link
+)
 # Of an example's folder, not the application. (`__init__.py` is for the kit's own stack.)
 NOT_THE_APPLICATION = ("tests", "load.py", "README.md", "__init__.py")
 
@@ -95,7 +104,7 @@ def write(draft: Path, name: str, example: str, proxy: str, root: Path) -> None:
         "port": str(PROJECT_PORT),
         "application": ", ".join(f"`{path.name}{'/' * path.is_dir()}`" for path in application),
         "copies": copies(application),
-        "markers": "".join(f"    {one}\n" for one in project["tool"]["pytest"]["ini_options"]["markers"]),
+        "markers": markers(project["tool"]["pytest"]["ini_options"]["markers"], source / "tests"),
     }
     modules = imported(application)
     groups: list[str] = project["dependency-groups"]["examples"]
@@ -148,6 +157,13 @@ def copies(application: Iterable[Path]) -> str:
     return "\n".join([f"COPY {' '.join(files)} ./", *(f"COPY {name} {name}" for name in folders)])
 
 
+def markers(known: Iterable[str], tests: Path) -> str:
+    """Return pytest.ini's lines for those markers, of all `known` ones, that the tests have."""
+    text = "".join(path.read_text(encoding="utf-8") for path in tests.glob("*.py"))
+    used = [one for one in known if f"mark.{one.partition(':')[0]}" in text]
+    return "".join(f"    {one}\n" for one in used)
+
+
 def filled(template: Path, words: Mapping[str, str]) -> str:
     """Return a template's text with each `{word}` replaced."""
     pattern = re.compile(rf"(?<!\$)\{{({'|'.join(words)})\}}")
@@ -155,10 +171,10 @@ def filled(template: Path, words: Mapping[str, str]) -> str:
 
 
 def example_page(source: Path) -> str:
-    """Return the example's README for a project: links that lead out of its folder are text, no links."""
+    """Return the example's README for a project: without what only Pierhead's folder has, and links to it."""
     page = (source / "README.md").read_text(encoding="utf-8")
-    page = re.sub(r"\[([^\]]+)\]\((?:\.\./)+db/migrations/?\)", r"[\1](db/migrations)", page)
-    page = re.sub(r"\[([^\]]+)\]\(\.\./[^)]*\)", r"\1", page)
-    note = "The README of Pierhead's example, as it is there: `./kit` and the other examples are not in here."
+    for pattern, text in IN_A_PROJECT:
+        page = re.sub(pattern, text, page, flags=re.DOTALL)
+    note = "The README of Pierhead's example. The other examples, and `./kit`, are in Pierhead's folder."
     title, _, rest = page.partition("\n")
     return f"{title}\n\n> {note}\n{rest}"

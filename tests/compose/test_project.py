@@ -65,6 +65,8 @@ def test_docker_takes_the_files_of_every_project(tmp_path: Path, proxy: str) -> 
         folder = new(f"{example}-{proxy}", example=example, proxy=proxy, into=tmp_path)
         compose = Compose(folder=folder)
         assert compose("config", "--quiet", check=False) == ""
+        compose.options = ("--file", "docker-compose.yml", "--file", "docker-compose.dev.yml")
+        assert compose("config", "--quiet", check=False) == ""
         compose.options = ("--file", "docker-compose.test.yml")
         assert compose("--profile", "test", "config", "--quiet", check=False) == ""
         found = subprocess.run(

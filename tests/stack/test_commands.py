@@ -344,8 +344,10 @@ def test_the_application_role_can_log_in_with_what_the_status_says(stack: dict[s
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ((), "the following arguments are required: COMMAND"),
+        ((), "    up        start the stack"),
         (("upp",), "invalid choice: 'upp'"),
+        (("up", "--detatch"), "usage: ./kit up [-h] [--detach]"),
+        (("down", "now"), "./kit down: error: unrecognized arguments: now"),
         (("up", "--only", "mysql"), "there is no role 'mysql'; there are: db, app, caddy"),
     ],
 )

@@ -54,6 +54,7 @@ def test_a_project_is_complete(here: Path, example: str, proxy: str) -> None:
     for name in (
         ".dockerignore",
         ".gitignore",
+        "docker-compose.dev.yml",
         "docker-compose.test.yml",
         "db/roles.sql",
         "db/init/10-roles.sh",
@@ -72,6 +73,17 @@ def test_a_project_is_complete(here: Path, example: str, proxy: str) -> None:
             assert str(ROOT) not in text
             for target in re.findall(r"\]\(([^)#:\s]+)\)", text) if name.endswith(".md") else ():
                 assert (folder / target).exists(), f"{name} links to {target}"
+
+
+@pytest.mark.parametrize("example", examples())
+def test_the_page_of_the_example_says_nothing_that_only_holds_in_the_kits_folder(
+    here: Path, example: str
+) -> None:
+    page = (new("harbour", example=example, proxy="caddy", into=here) / "EXAMPLE.md").read_text()
+    assert "## Run it\n\n[README.md](README.md) says how.\n\n" in page
+    assert "Change first:\n\n1. " in page
+    for wrong in ("../..", "__init__", "stack.py", "Behind the stack", "./kit new", "./kit up"):
+        assert wrong not in page
 
 
 @pytest.mark.parametrize("proxy", PROXIES)

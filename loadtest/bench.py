@@ -103,7 +103,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--rate", type=bounded(1, 100_000), metavar="N",
-        help=f"requests a second that locust offers (default {RATE}, or what the scenario says)",
+        help=f"tasks a second that locust offers (default {RATE}, or what the scenario says)",
     )  # fmt: skip
     parser.add_argument(
         "--targets", type=words, help="of direct,caddy,nginx,apache (default: all that run)", metavar="LIST"
@@ -223,26 +223,47 @@ def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject
         spawner = stack.enter_context(Spawner())
         measuring = Measuring(options, scenarios, targets, roles, record, subject, placement, spawner)
         measuring.announce()
+        stopped = None
         try:
-            measuring.warm_up()
-            measuring.rounds(document["runs"], lambda: keep(document, folder))
-            if options.sweep:
-                measuring.sweeps(document["sweeps"])
-            measuring.ramps(document["ramps"])
-            if options.pool:
-                pool.sweep(
-                    subject.environment or {}, options.pool, document["pool"], rounds=options.rounds,
-                    duration_s=options.duration, connections=options.connections, placement=placement,
-                )  # fmt: skip
-            if options.faults and subject.disturb is not None:
-                run_faults(measuring, options.faults, subject.disturb, document["faults"])
+            parts(measuring, document, lambda: keep(document, folder))
             document["complete"] = True
         except KeyboardInterrupt:
             print("\nInterrupted; this is what was measured:", flush=True)
+        except (TargetError, ScenarioError) as error:
+            if not document["runs"]:
+                raise
+            stopped = error
+            print(f"bench: {error}; this is what was measured until then:", file=sys.stderr, flush=True)
     document["finished"] = now()
     results.conclude(document)
     code = show(document, folder)
-    return code if document["complete"] else 130
+    if document["complete"]:
+        return code
+    return 1 if stopped else 130
+
+
+def parts(measuring: Measuring, document: dict[str, Any], after: Callable[[], None]) -> None:
+    """Measure what the options say, part by part; `after` is called after each. Raises TargetError."""
+    options, subject = measuring.options, measuring.subject
+    measuring.warm_up()
+    measuring.progress.done(measuring.warm_up_s())
+    measuring.rounds(document["runs"], after)
+    if options.sweep:
+        after()
+        measuring.sweeps(document["sweeps"])
+    if options.ramp:
+        after()
+        measuring.ramps(document["ramps"])
+    if options.pool:
+        after()
+        pool.sweep(
+            subject.environment or {}, options.pool, document["pool"], rounds=options.rounds,
+            duration_s=options.duration, connections=options.connections, placement=measuring.placement,
+            tell=lambda text: measuring.tell(text, measuring.pool_s()),
+        )  # fmt: skip
+    if options.faults and subject.disturb is not None:
+        after()
+        run_faults(measuring, options.faults, subject.disturb, document["faults"])
 
 
 def keep(document: dict[str, Any], folder: Path) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtest.measuring import Measuring, now
+from loadtest.measuring import FAULT_S, Measuring, now, proxied
 from loadtest.scenario import load_all
-from loadtest.targets import DIRECT, Target
+from loadtest.targets import Target
 from loadtest.tools import Sample
 
 __all__ = ["FAULTS", "SECONDS", "Disturb", "Fault", "run_faults"]
@@ -20,8 +20,9 @@ SCENARIO = "crud"
 SECONDS = 12
 LEAD_S = 3.0  # of undisturbed load
 START_S = 4.0  # what locust needs until the load is there
+UNANSWERED = "unanswered"  # what locust_lab.py calls them
 RECOVERED_S = 2  # at the end there must be no failure for so long
-SAFE = ("GET", "HEAD", "OPTIONS")
+NOT_REPEATED = {"POST", "PUT", "PATCH", "DELETE"}  # by a proxy
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,14 @@ def nothing_failed(failed: Mapping[str, int], _series: list[list[int]]) -> bool:
 
 def no_read_failed(failed: Mapping[str, int], _series: list[list[int]]) -> bool:
     """Tell whether all that a proxy may send again got its right answer (RFC 9110, 9.2.2)."""
-    return not any(method in SAFE for method in failed)
+    return failed.keys() <= NOT_REPEATED
 
 
-def recovered(_failed: Mapping[str, int], series: list[list[int]]) -> bool:
-    """Tell whether requests are answered rightly again at the end."""
+def recovered(failed: Mapping[str, int], series: list[list[int]]) -> bool:
+    """Tell whether requests are answered rightly again at the end, and none is left without an answer."""
     last = series[-RECOVERED_S:]
-    return bool(last) and all(requests and not failures for _, requests, failures in last)
+    well = all(requests and not failures for _, requests, failures, *_ in last)
+    return bool(last) and well and UNANSWERED not in failed
 
 
 FAULTS = {
@@ -63,14 +65,13 @@ FAULTS = {
 
 def run_faults(measuring: Measuring, names: list[str], disturb: Disturb, found: list[dict[str, Any]]) -> None:
     """Append to `found` how each proxy stands each fault. `direct` is left out: it has no other replica."""
-    targets = [target for target in measuring.targets if target.name != DIRECT]
     for name in names:
-        for target in targets:
+        for target in proxied(measuring.targets):
             one = run_fault(measuring, FAULTS[name], target, disturb)
             found.append(one)
             failed = ", ".join(f"{method} {count}" for method, count in one["failed"].items()) or "none"
             verdict = "passed" if one["passed"] else "FAILED"
-            print(f"  fault {name}, {target.name}: {verdict}; failed requests: {failed}", flush=True)
+            measuring.tell(f"fault {name}, {target.name}: {verdict}; failed requests: {failed}", FAULT_S)
 
 
 def run_fault(measuring: Measuring, fault: Fault, target: Target, disturb: Disturb) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,20 +12,20 @@ from typing import Any
 from loadtest import machine, ramp, results, sweep, tools
 from loadtest.database import Statistics
 from loadtest.placement import NOWHERE, Placement
-from loadtest.provenance import duration
+from loadtest.progress import Progress, duration
 from loadtest.roles import Watch
 from loadtest.scenario import Scenario, filled
 from loadtest.spawner import Spawner
 from loadtest.subject import Subject
-from loadtest.targets import Target, TargetError, fetch
+from loadtest.targets import DIRECT, Target, TargetError, fetch
 
-__all__ = ["RATE", "WARM_UP_S", "Measuring", "now"]
+__all__ = ["FAULT_S", "RATE", "WARM_UP_S", "Measuring", "now", "proxied"]
 
 # For the estimate: about what it takes to start and stop a tool, and to replace the application's processes.
 OVERHEAD_S = {"wrk": 0.3, "locust": 1.0}
 RENEWAL_S = 3.0
 POOL_START_S = 2.0
-FAULT_S = 16.0
+FAULT_S = 14.0
 PRIMER = 20  # requests before anything counts, so that every worker and proxy has its connections
 WARM_UP_S = 1
 RATE = 200
@@ -47,20 +46,47 @@ class Measuring:
 
     def announce(self) -> None:
         """Say how much there is to do, and how long it takes."""
-        options, steps = self.options, self.steps()
-        estimate_s = sum(options.duration + OVERHEAD_S[scenario.tool] for _, scenario, _ in steps)
-        estimate_s += options.rounds * self.warm_up_s()
-        if self.subject.renew:
-            estimate_s += (options.rounds - 1) * RENEWAL_S
-        swept = sweep.points(self.scenarios, self.targets) if options.sweep else []
-        estimate_s += len(self.ramp_steps()) * (ramp.SECONDS + OVERHEAD_S["locust"])
-        estimate_s += sum(sweep.SECONDS + OVERHEAD_S[one.tool] for one, *_ in swept)
-        estimate_s += options.rounds * len(options.pool) * (options.duration + POOL_START_S)
-        estimate_s += len(options.faults) * (len(self.targets) - 1) * FAULT_S
-        print(
-            f"  {len(steps)} measurements of {options.duration} s, about {duration(estimate_s)} in all",
-            flush=True,
-        )
+        options, parts = self.options, []
+        for number, what in (
+            (len(self.swept), "of a sweep"),
+            (len(self.ramp_steps()), "of a ramp"),
+            (options.rounds * len(options.pool), "of a pool"),
+            (len(options.faults) * len(proxied(self.targets)), "of a fault"),
+        ):
+            parts += [f"{number} {what}"] if number else []
+        count = len(self.steps())
+        first = f"{count} measurement{'s' if count != 1 else ''} of {options.duration} s"
+        said = " and ".join(filter(None, (", ".join([first, *parts[:-1]]), *parts[-1:])))
+        print(f"  {said}, about {duration(self.progress.left_s)} in all", flush=True)
+
+    @functools.cached_property
+    def progress(self) -> Progress:
+        """How far this is; it begins when somebody asks."""
+        options = self.options
+        estimate_s = sum(self.takes_s(scenario, options.duration) for _, scenario, _ in self.steps())
+        estimate_s += options.rounds * self.warm_up_s() + (options.rounds - 1) * self.renewal_s()
+        estimate_s += sum(self.takes_s(scenario, sweep.SECONDS) for scenario, *_ in self.swept)
+        estimate_s += sum(self.takes_s(scenario, ramp.SECONDS) for scenario, _ in self.ramp_steps())
+        estimate_s += options.rounds * len(options.pool) * self.pool_s()
+        estimate_s += len(options.faults) * len(proxied(self.targets)) * FAULT_S
+        return Progress(estimate_s)
+
+    @functools.cached_property
+    def swept(self) -> list[sweep.Point]:
+        """The points of the sweeps, if there are to be any."""
+        return sweep.points(self.scenarios, self.targets) if self.options.sweep else []
+
+    def takes_s(self, scenario: Scenario, seconds: float) -> float:
+        """Return how long it takes to measure for so many seconds, about."""
+        return seconds + OVERHEAD_S[scenario.tool]
+
+    def renewal_s(self) -> float:
+        """Return how long it takes to replace the application's processes, about."""
+        return RENEWAL_S if self.subject.renew else 0.0
+
+    def pool_s(self) -> float:
+        """Return how long it takes to measure a pool of connections, about."""
+        return float(self.options.duration) + POOL_START_S
 
     def warm_up_s(self) -> float:
         """Return how long it takes to warm up, about."""
@@ -99,7 +125,6 @@ class Measuring:
         in the intervals; otherwise two runs would differ by more than either of them says.
         """
         steps = self.steps()
-        began = time.monotonic()
         last = 1
         for number, (turn, scenario, target) in enumerate(steps, 1):
             if turn > last:
@@ -108,12 +133,17 @@ class Measuring:
                 self.begin_again(turn)
             one = self.run(turn, scenario, target)
             runs.append(one)
-            left = duration((time.monotonic() - began) / number * (len(steps) - number))
             place = f"[{number}/{len(steps)}] round {turn}: {scenario.name} {target.name} ({scenario.tool})"
-            print(f"  {place}: {said(one)}; {left} left", flush=True)
+            self.tell(f"{place}: {said(one)}", self.takes_s(scenario, self.options.duration))
+
+    def tell(self, what: str, took_s: float) -> None:
+        """Say what has come of a part that was supposed to take so long, and how long the rest takes."""
+        self.progress.done(took_s)
+        print(f"  {what}; {self.progress.left()}", flush=True)
 
     def begin_again(self, turn: int) -> None:
         """Replace the application's processes by new ones, and warm up."""
+        self.progress.done(self.renewal_s() + self.warm_up_s())
         if self.subject.renew is None:
             return
         try:
@@ -144,7 +174,7 @@ class Measuring:
 
     def sweeps(self, found: list[dict[str, Any]]) -> None:
         """Append to `found` what each scenario does with less and more load."""
-        points = sweep.points(self.scenarios, self.targets)
+        points = self.swept
         for number, point in enumerate(points, 1):
             scenario, target, by, value = point
             watch = self.watch(target)
@@ -153,7 +183,7 @@ class Measuring:
             one = sweep.point_of(point, sample, {"load": sample.client_cpu * sample.seconds, **cpu})
             found.append(one)
             place = f"[{number}/{len(points)}] sweep: {scenario.name} {target.name}, {by} {value}"
-            print(f"  {place}: {said(one)}", flush=True)
+            self.tell(f"{place}: {said(one)}", self.takes_s(scenario, sweep.SECONDS))
 
     def ramps(self, found: list[dict[str, Any]]) -> None:
         """Append to `found` what happens while users arrive, for each scenario that has users."""
@@ -164,7 +194,8 @@ class Measuring:
             one = ramp.ramp_of(scenario, target, started, self.options.ramp, sample)
             found.append(one)
             outcome = f"{sample.requests:,} requests" if one["valid"] else f"NOT VALID: {one['problems'][0]}"
-            print(f"  [{number}/{len(steps)}] ramp: {scenario.name} {target.name}: {outcome}", flush=True)
+            place = f"[{number}/{len(steps)}] ramp: {scenario.name} {target.name}"
+            self.tell(f"{place}: {outcome}", self.takes_s(scenario, ramp.SECONDS))
 
     def ramp_steps(self) -> list[tuple[Scenario, Target]]:
         """Return the ramps that there are."""
@@ -217,9 +248,15 @@ class Measuring:
             rate=None if users else rate or self.rate(scenario),
             arrive_s=seconds if users else 0,
             prefixed=scenario.prefixed,
+            counted=scenario.counted,
             spawner=self.spawner,
             cores=self.placement.load,
         )
+
+
+def proxied(targets: Sequence[Target]) -> list[Target]:
+    """Return the targets that faults happen to: the application alone has no other replica."""
+    return [target for target in targets if target.name != DIRECT]
 
 
 def said(one: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,12 @@ def sweep(
     duration_s: int,
     connections: int,
     placement: Placement = NOWHERE,
+    tell: Callable[[str], None] = print,
 ) -> None:
     """Append to `found` what the application does with each size in each round.
 
-    `database` are the settings that name the database. Where the application does not start, or answers
-    wrongly, the run is not valid.
+    `database` are the settings that name the database; `tell` gets a line about each run. Where the
+    application does not start, or answers wrongly, the run is not valid.
     """
     for turn in range(rounds):
         for size in [*sizes[turn % len(sizes) :], *sizes[: turn % len(sizes)]]:  # each round begins elsewhere
@@ -70,7 +71,7 @@ def sweep(
                 }
             )
             said = f"NOT VALID: {problems[0]}" if problems else f"{sample.requests_per_s:,.0f} requests/s"
-            print(f"  pool, round {turn + 1}, {size} connections: {said}", flush=True)
+            tell(f"pool, round {turn + 1}, {size} connections: {said}")
 
 
 def load(

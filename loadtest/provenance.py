@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["ROOT", "commit", "digests", "duration"]
+__all__ = ["ROOT", "commit", "digests"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,8 +41,3 @@ def digest(place: Path) -> str:
             total.update(f"{path.relative_to(place).as_posix()}\0".encode())
             total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
-
-
-def duration(seconds: float) -> str:
-    """Return a time as minutes and seconds."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02} min"

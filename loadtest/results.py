@@ -55,8 +55,9 @@ def problems_of(sample: Sample, offered: float | None) -> list[str]:
             f"the load generator used {sample.client_cpu:.0%} of a core, more than {CLIENT_LIMIT:.0%}:"
             " it may be what was measured"
         )
-    if offered and sample.requests and sample.requests_per_s < RATE_KEPT * offered:
-        problems.append(f"only {sample.requests_per_s:.0f} of {offered:.0f} requests a second were made")
+    if offered and sample.requests and sample.tasks < RATE_KEPT * offered * sample.seconds:
+        done = sample.tasks / sample.seconds
+        problems.append(f"only {done:.0f} of {offered:.0f} tasks a second were done")
     return problems
 
 
@@ -87,6 +88,7 @@ def run_of(
         "histogram": [list(pair) for pair in sample.histogram],
         "hdr": sample.hdr or None,
         "counts": dict(sample.counts),
+        "tasks": sample.tasks,
         "series": [list(entry) for entry in sample.series],
         "errors": dict(sample.errors),
         "note": sample.note,

@@ -27,6 +27,7 @@ KEYS: dict[str, type] = {
     "body_bytes": int,
     "prefixed": bool,
     "rate": int,
+    "counted": list,
     "default": bool,
     "quick": bool,
     "verify": list,
@@ -59,9 +60,10 @@ class Scenario:
     """One kind of load. In paths, `{id}` and the like stand for the fields of a user that exists.
 
     `path` is what wrk requests, or the prefix under which locust's `files` find their example; if `prefixed`,
-    each file finds its own, by the name of its folder. `rate` is what locust offers, if not the usual one.
-    `default` and `quick`: whether it is run when nothing, or --quick, is said. With `body_bytes`, wrk's
-    `script` sends a body of so many, and is told its size and SHA-256; `{size}`, `{sha256}` mean these.
+    each file finds its own, by the name of its folder. `rate` is what locust offers, if not the usual one;
+    `counted` are the kinds of requests that count, if not all. `default` and `quick`: whether it is run when
+    nothing, or --quick, is said. With `body_bytes`, wrk's `script` sends a body of so many, and is told its
+    size and SHA-256; `{size}`, `{sha256}` mean these.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Scenario:
     body_bytes: int = 0
     prefixed: bool = False
     rate: int | None = None
+    counted: Sequence[str] = ()
     default: bool = True
     quick: bool = False
 
@@ -124,6 +127,8 @@ def load(path: Path) -> Scenario:
     if (data["tool"] == "locust") != bool(data.get("files")):
         raise ScenarioError(f"{path}: a scenario for locust needs files, one for wrk has none")
     files = tuple(ROOT / name for name in data.get("files", ()))
+    if not all(isinstance(kind, str) for kind in data.get("counted", ())):
+        raise ScenarioError(f"{path}: counted has the names of kinds of requests, such as 'GET /users'")
     script = ROOT / data["script"] if "script" in data else None
     for file in (*files, *([script] if script else [])):
         if not file.is_file():
@@ -150,6 +155,7 @@ def load(path: Path) -> Scenario:
         body_bytes=data.get("body_bytes", 0),
         prefixed=data.get("prefixed", False),
         rate=data.get("rate"),
+        counted=data.get("counted", ()),
         default=data.get("default", True),
         quick=data.get("quick", False),
     )

@@ -42,7 +42,8 @@ class Sample:
     bytes: int = 0  # received, heads included
     client_cpu: float = 0.0  # the tool's processor time over the time it measured: 1.0 is a whole core
     counts: Mapping[str, int] = field(default_factory=dict)  # requests by kind, where there are several
-    series: Sequence[Sequence[int]] = ()  # [[second, requests, failures], ...]
+    tasks: int = 0  # that were due at a given rate, and done
+    series: Sequence[Sequence[int]] = ()  # [[second, requests, failures, p50 in us, p99 in us], ...]
     began: float = 0.0  # Unix time of the first second of `series`
     hdr: str = ""  # the histogram again, as HdrHistogram writes it
     command: str = ""  # the tool's command line
@@ -139,6 +140,7 @@ def run_locust(
     users: int,
     rate: float | None = None,
     prefixed: bool = False,
+    counted: Sequence[str] = (),
     arrive_s: int = 0,
     spawner: Spawner | None = None,
     cores: Sequence[int] = (),
@@ -146,17 +148,18 @@ def run_locust(
     """Run locust files without their page: `users` simulated clients, all started at once.
 
     With `arrive_s` they arrive one after the other within so many seconds, which count already; `series` of
-    the sample has then also the number of users, p50 and p99 of each second.
+    the sample has then also the number of users in each second.
 
-    With `rate` they make so many requests a second together, whose times count from when each was due;
-    without, each waits for its answer. If `prefixed`, each file's users get `host`/FOLDER, with its folder's
-    name. A `spawner` has locust loaded already.
+    With `rate` they begin so many tasks a second together, whose times count from when each was due;
+    without, each waits for its answer. Only requests of the kinds `counted` count, if there are any. If
+    `prefixed`, each file's users get `host`/FOLDER, with its folder's name. A `spawner` has locust loaded
+    already.
     """
     if spawner is None:
         with Spawner() as own:
             return run_locust(
                 files, host, duration_s=duration_s, users=users, rate=rate, prefixed=prefixed,
-                arrive_s=arrive_s, spawner=own, cores=cores,
+                counted=counted, arrive_s=arrive_s, spawner=own, cores=cores,
             )  # fmt: skip
     options = {
         "-f": ",".join(map(str, (*files, LAB))), "--host": host, "--users": users,
@@ -167,6 +170,7 @@ def run_locust(
     words = ["--headless", "--only-summary", *(str(word) for option in options.items() for word in option)]
     settings = {"LAB_SECONDS": str(duration_s), "LAB_RATE": f"{rate or ''}"}
     settings |= {"LAB_PREFIXED": "1" if prefixed else "", "LAB_RAMP": "1" if arrive_s else ""}
+    settings["LAB_COUNTED"] = ",".join(counted)
     shown = {**settings, "LAB_RESULTS": "results.json"}
     command = shlex.join([*(f"{name}={value}" for name, value in shown.items()), "locust", *words])
     try:
@@ -235,6 +239,7 @@ def summarise(result: Mapping[str, Any], command: str = "") -> Sample:
         seconds=result["seconds"],
         client_cpu=result["cpu_s"] / result["seconds"],
         counts=result["counts"],
+        tasks=result["tasks"],
         series=result["series"],
         began=result["began"],
         hdr=result["hdr"],

@@ -55,7 +55,7 @@ class Member(User):
 
     def timed(self, name: str, action: Callable[[], WebSocket | None]) -> WebSocket | None:
         """Do something and record how long it took; what it raises is a failure."""
-        begun, start = time.time(), time.perf_counter()
+        begun, start, context = time.time(), time.perf_counter(), self.context()
         failure: Exception | None = None
         result = None
         try:
@@ -68,7 +68,7 @@ class Member(User):
             response_time=(time.perf_counter() - start) * 1000,
             response_length=0,
             exception=failure,
-            context=self.context(),
+            context=context,
             start_time=begun,
         )
         return result

@@ -19,7 +19,8 @@ from loadtest.marks import include
 from loadtest.peers import results
 from loadtest.peers.catalogue import OURS, PEERS, Peer, PeerError, select
 from loadtest.peers.scenarios import SCENARIOS, Measurement, Plan, Scenario
-from loadtest.provenance import ROOT, duration
+from loadtest.progress import duration
+from loadtest.provenance import ROOT
 
 __all__ = ["main"]
 

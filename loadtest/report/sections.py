@@ -103,7 +103,7 @@ def scenario(document: Mapping[str, Any], name: str) -> Section:
     if about["rate"] is None:
         load = f"{settings['connections']} connections, each of which sends when the answer before has come"
     else:
-        load = f"{about['rate']:g} requests a second are offered, by {settings['users']} users"
+        load = f"{about['rate']:g} tasks a second are offered, by {settings['users']} users"
     drawn = plots.of_scenario(document, name)
     said = [f"{about['title']}. {about['about']}".strip(), f"{about['tool']}: {load}."]
     notes = [] if drawn else ["There is no valid result to draw."]

@@ -16,7 +16,8 @@ from typing import Any
 
 class FakeStack(ThreadingHTTPServer):
     """Users in memory. `fail_after`: 500 for every request after so many; `stale`: shows another user;
-    `pause_s`: what each answer takes, or with `pause_every` each so many-th."""
+    `pause_s`: what each answer takes, or with `pause_every` each so many-th;
+    `pause_after`: only after so many."""
 
     daemon_threads = True
 
@@ -28,6 +29,7 @@ class FakeStack(ThreadingHTTPServer):
         self.stale = False
         self.pause_s = 0.0
         self.pause_every = 1
+        self.pause_after = 0
         self.paths: set[str] = set()
         self.count = 0
         self.lock = threading.Lock()
@@ -100,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, status: int, data: object) -> None:
         self.server.count += 1
         self.server.paths.add(self.path.partition("?")[0])
-        if self.server.count % self.server.pause_every == 0:
+        if self.server.count > self.server.pause_after and self.server.count % self.server.pause_every == 0:
             time.sleep(self.server.pause_s)
         if self.server.fail_after is not None and self.server.count > self.server.fail_after:
             status, data = 500, {"status": 500}

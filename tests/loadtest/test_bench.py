@@ -6,6 +6,7 @@ import json
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from loadtest import bench, results, tools
 from loadtest.measuring import Measuring
+from loadtest.progress import Progress
 from loadtest.report import command, drawing, page
 from loadtest.scenario import load_all
 from loadtest.subject import Subject
@@ -22,7 +24,7 @@ from loadtest.tools import Sample
 from tests.loadtest.fake import FakeStack
 
 SCENARIOS = [one for one in load_all().values() if one.quick]
-GOOD = Sample(1000.0, 1000, [[1000, 990], [2000, 10]], seconds=1.0, client_cpu=0.5)
+GOOD = Sample(1000.0, 1000, [[1000, 990], [2000, 10]], seconds=1.0, client_cpu=0.5, tasks=1000)
 
 
 @pytest.fixture
@@ -176,7 +178,18 @@ def test_a_rate_that_was_not_reached_makes_a_run_invalid(
 ) -> None:
     argv = ["--quick", "--scenarios", "crud", "--rate", "2000", "--output", str(tmp_path)]
     assert bench.main(argv, running(stack, "app")) == 1
-    assert "only 1000 of 2000 requests a second were made" in capsys.readouterr().out
+    assert "only 1000 of 2000 tasks a second were done" in capsys.readouterr().out
+
+
+def test_what_is_due_is_a_task_however_many_requests_it_is(
+    stack: FakeStack, runs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = replace(GOOD, requests=2000, requests_per_s=2000.0, tasks=500)  # four requests for each
+    monkeypatch.setattr(tools, "run_locust", lambda *args, **options: half)
+    argv = ["--quick", "--scenarios", "crud", "--rate", "1000", "--output", str(tmp_path)]
+    assert bench.main(argv, running(stack, "app")) == 1
+    [one] = document_in(tmp_path)["runs"]
+    assert one["problems"] == ["only 500 of 1000 tasks a second were done"]
 
 
 def test_wrong_answers_stop_the_run_before_it_starts(
@@ -282,6 +295,54 @@ def test_each_round_is_written_down_when_it_is_over(
     document = document_in(tmp_path)
     assert document["complete"] is False
     assert [one["rounds"] for one in document["results"]] == [1, 1]
+
+
+def test_a_run_that_cannot_go_on_reports_what_it_has(
+    stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def gone(measuring: Measuring, found: list[Any]) -> None:
+        raise TargetError("the file of the scenario is gone")
+
+    monkeypatch.setattr(Measuring, "ramps", gone)
+    argv = ["--quick", "--scenarios", "plaintext", "--sweep", "--ramp", "2", "--output", str(tmp_path)]
+    assert bench.main(argv, running(stack, "app")) == 1
+    said = capsys.readouterr()
+    assert "bench: the file of the scenario is gone; this is what was measured until then" in said.err
+    assert "Interrupted: this is what had been measured" in said.out
+    document = document_in(tmp_path)
+    assert (document["complete"], len(document["runs"]), len(document["sweeps"])) == (False, 1, 5)
+    assert list(tmp_path.glob("*/report.html"))
+
+
+def test_each_part_is_written_down_when_it_is_over(
+    stack: FakeStack, runs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(measuring: Measuring, found: list[Any]) -> None:
+        raise SystemExit("no mercy before the ramps")
+
+    monkeypatch.setattr(Measuring, "ramps", killed)
+    argv = ["--rounds", "2", "--scenarios", "plaintext", "--sweep", "--ramp", "2", "--output", str(tmp_path)]
+    with pytest.raises(SystemExit):
+        bench.main(argv, running(stack, "app"))
+    document = document_in(tmp_path)
+    assert (len(document["runs"]), len(document["sweeps"])) == (2, 5)
+
+
+def test_the_time_that_is_left_is_that_of_all_parts(
+    stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--quick", "--scenarios", "plaintext", "--sweep", "--output", str(tmp_path)]
+    assert bench.main(argv, running(stack, "app")) == 0
+    output = capsys.readouterr().out
+    assert "1 measurement of 2 s and 5 of a sweep, about 0:20 min in all" in output
+    assert all(" left" in line for line in output.splitlines() if line.startswith("  ["))
+    progress = Progress(100.0)
+    progress.began -= 30.0
+    progress.done(20.0)  # which took 30 s
+    assert progress.left() == "2:00 min left"
+    progress.done(80.0)
+    assert progress.left() == "0:00 min left"
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def stood(
     *names: str, disturb: faults.Disturb = lambda fault, role: f"{fault} {role}"
 ) -> list[dict[str, Any]]:
     """Run these faults."""
-    options = argparse.Namespace(users=1, rate=None)
+    options = bench.arguments(["--quick", "--faults", ",".join(names)])
     found: list[dict[str, Any]] = []
     run_faults(Measuring(options, [], TARGETS, {}, {"id": 1}), list(names), disturb, found)
     return found
@@ -75,6 +74,9 @@ def test_a_fault_happens_to_each_proxy_under_load(sample: Callable[..., None]) -
         ("database", {"GET /users": 90}, [*WELL[:5], [5, 200, 90], *WELL[6:]], True),
         ("database", {"GET /users": 90}, [*WELL[:11], [11, 200, 90]], False),
         ("database", {"GET /users": 90}, [], False),
+        ("database", {"GET /users": 90, "unanswered": 1}, WELL, False),
+        ("database", {}, [*WELL[:11], [11, 0, 0]], False),
+        ("kill", {"unanswered": 1}, WELL, False),
     ],
 )
 def test_whether_it_passes_depends_on_what_may_fail(

@@ -145,7 +145,7 @@ def result(**more: Any) -> dict[str, Any]:
     """What locust_lab.py writes."""
     return {
         "requests": 4, "seconds": 2.0, "counts": {"a": 3, "b": 1}, "errors": {}, "series": [[0, 4, 0]],
-        "histogram": [[1000, 3], [9000, 1]], "hdr": "HIST", "cpu_s": 0.5, "began": 1e9, **more,
+        "histogram": [[1000, 3], [9000, 1]], "hdr": "HIST", "cpu_s": 0.5, "began": 1e9, "tasks": 3, **more,
     }  # fmt: skip
 
 
@@ -174,6 +174,7 @@ def test_locust_keeps_a_rate_and_counts_from_when_a_request_was_due(
     sample = run_locust([EXAMPLE], stack.url + "/simple", duration_s=2, users=2, rate=20)
     assert sample.valid, sample
     assert 10 <= sample.requests_per_s <= 30
+    assert sample.tasks == sample.requests  # each of them is one request
     assert sum(sample.counts.values()) == sample.requests == sum(entry[1] for entry in sample.series)
     assert sum(count for _, count in sample.histogram) == sample.requests
     assert sample.hdr.startswith("HIST") == (importlib.util.find_spec("hdrh") is not None)
@@ -182,13 +183,62 @@ def test_locust_keeps_a_rate_and_counts_from_when_a_request_was_due(
     assert slow.p99_ms > 400, slow.p99_ms  # a request took 200 ms, and waited for those before it
 
 
+def read(tmp_path: Path, body: str = "self.client.get('/7')") -> Path:
+    """A load file whose only task does this."""
+    file = tmp_path / "load.py"
+    file.write_text(
+        "from locust import FastHttpUser, task\nclass Reader(FastHttpUser):\n"
+        f"    network_timeout = 30\n    @task\n    def read(self):\n        {body}\n"
+    )
+    return file
+
+
+def test_a_stall_that_outlasts_the_measurement_is_seen(
+    stack: FakeStack, tmp_path: Path, run_locust: Locust
+) -> None:
+    stack.users[7] = {"id": 7}
+    stack.pause_after, stack.pause_s = 20, 2.0  # of 40 that are due
+    sample = run_locust([read(tmp_path)], stack.url, duration_s=2, users=4, rate=20)
+    assert sample.errors == {}, sample.note
+    assert sample.p99_ms > 2000, sample
+    assert sample.tasks < 40
+
+
+def test_a_request_that_is_never_answered_is_an_error(
+    stack: FakeStack, tmp_path: Path, run_locust: Locust
+) -> None:
+    stack.users[7] = {"id": 7}
+    stack.pause_after, stack.pause_s = 20, 60.0
+    sample = run_locust([read(tmp_path)], stack.url, duration_s=2, users=4, rate=20)
+    assert sample.errors.keys() == {"unanswered"}, sample
+
+
+def test_what_a_load_file_raises_is_an_error(stack: FakeStack, tmp_path: Path, run_locust: Locust) -> None:
+    file = read(tmp_path, "self.client.get('/7').headers['ETag'].strip()")
+    stack.users[7] = {"id": 7}
+    sample = run_locust([file], stack.url, duration_s=1, users=1, rate=10)
+    assert sample.errors.keys() == {"exception"}
+    assert "Error" in sample.note
+
+
+def test_only_some_kinds_of_requests_may_count(stack: FakeStack, tmp_path: Path, run_locust: Locust) -> None:
+    stack.users[7] = {"id": 7}
+    file = read(tmp_path, "self.client.get('/7', name='part'); self.client.get('/7', name='whole')")
+    sample = run_locust([file], stack.url, duration_s=1, users=1, rate=20, counted=["whole"])
+    assert sample.valid, sample
+    assert sample.requests == sample.counts["whole"] > 0
+    assert sample.counts["part"] > 0
+    assert sum(count for _, count in sample.histogram) == sample.requests
+    assert sum(entry[1] for entry in sample.series) == sample.requests
+
+
 def test_users_arrive_one_after_the_other(stack: FakeStack, run_locust: Locust) -> None:
     sample = run_locust([EXAMPLE], stack.url + "/simple", duration_s=2, users=4, arrive_s=2)
     assert sample.valid, sample
     users = [entry[1] for entry in sample.series]
     assert users == sorted(users)
     assert users[0] < users[-1]
-    assert all(0 < entry[4] <= entry[5] for entry in sample.series)
+    assert all(0 < entry[4] <= entry[5] for entry in sample.series if entry[2])
     assert sum(entry[2] for entry in sample.series) == sample.requests
 
 

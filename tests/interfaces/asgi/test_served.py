@@ -199,11 +199,12 @@ async def test_a_server_without_denial_responses_is_told_to_close(app: App) -> N
     assert sent == [{"type": "websocket.close"}]
 
 
-def test_a_client_that_leaves_ends_a_stream_that_sends_nothing() -> None:
+@pytest.mark.parametrize("unread", [None, b"hello"])
+def test_a_client_that_leaves_ends_a_stream_that_sends_nothing(unread: bytes | None) -> None:
     app = App()
     entered, ended = threading.Event(), threading.Event()
 
-    @app.get("/")
+    @app.route("/", methods=["GET", "POST"])
     async def events(request: Request) -> Response:
         async def pieces() -> AsyncIterator[bytes]:
             yield b"data: 1\n\n"
@@ -216,10 +217,27 @@ def test_a_client_that_leaves_ends_a_stream_that_sends_nothing() -> None:
         return Response.stream(pieces())
 
     with Client(app, interface="asgi") as client:
-        with client.stream("GET", "/") as response:
+        with client.stream("GET" if unread is None else "POST", "/", content=unread) as response:
             next(iter(response))
             assert entered.wait(DEADLINE_S)
         assert ended.wait(DEADLINE_S)
+
+
+def test_a_body_may_be_read_while_the_response_is_sent() -> None:
+    app = App()
+
+    @app.post("/")
+    async def echo(request: Request) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            await asyncio.sleep(0)  # somebody waits for the client to leave by now
+            async for piece in request.stream():
+                yield piece.upper()
+
+        return Response.stream(pieces())
+
+    body = [b"a" * 100_000] * 20
+    with Client(app, interface="asgi") as client:
+        assert client.post("/", content=body).body == b"A" * 2_000_000
 
 
 def test_a_start_that_fails_fails_the_server() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import traceback
+from collections import deque
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ServedApp"]
 
+_MOST_AHEAD_BYTES = 256 << 10
 _BODILESS = frozenset({204, 304})
 _PATH_SAFE = "/!$&'()*+,;=:@-._~"
 
@@ -99,21 +101,45 @@ class _Body:
         self._receive = receive
         self.trailers = Headers()
         self.ended = False
+        self._left = False
+        self._ahead: deque[bytes] = deque()  # what came while somebody waited for the client to leave
+        self._ahead_bytes = 0
+        self._room = asyncio.Event()
+        self._turn = asyncio.Lock()  # who has it may call `receive`; who reads comes before who waits again
 
     async def read(self) -> bytes:
-        while not self.ended:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnected("the client closed the connection")
-            self.ended = not message.get("more_body", False)
-            if piece := message.get("body", b""):
-                return bytes(piece)
-        return b""
+        while not (self._ahead or self.ended):
+            async with self._turn:
+                if not (self._ahead or self.ended):
+                    await self._take()
+        if not self._ahead:
+            return b""
+        piece = self._ahead.popleft()
+        self._ahead_bytes -= len(piece)
+        self._room.set()
+        return piece
 
     async def disconnect(self) -> None:
-        """Wait until the client has left."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        """Wait until the client has left; of a body that is still to be read it takes little ahead."""
+        while not self._left:
+            if self._ahead_bytes >= _MOST_AHEAD_BYTES:
+                self._room.clear()
+                await self._room.wait()
+            async with self._turn:
+                if not self._left:
+                    with contextlib.suppress(ClientDisconnected):
+                        await self._take()
+
+    async def _take(self) -> None:
+        """Take what comes next; raises ClientDisconnected."""
+        message = {} if self._left else await self._receive()
+        if message.get("type") != "http.request":
+            self._left = True
+            raise ClientDisconnected("the client closed the connection")
+        self.ended = not message.get("more_body", False)
+        if piece := message.get("body", b""):
+            self._ahead.append(bytes(piece))
+            self._ahead_bytes += len(piece)
 
 
 def _request(scope: Scope, reader: _Body | None) -> Request:
@@ -187,9 +213,7 @@ async def _send_file(body: FileBody, scope: Scope, reader: _Body, send: Send) ->
 async def _while_connected(pieces: AsyncIterable[bytes], reader: _Body, send: Send) -> None:
     """Send pieces until they end or the client leaves, which not every server tells by an error of `send`."""
     sending = asyncio.ensure_future(_send_pieces(pieces, send))
-    waiting = [sending]
-    if reader.ended:
-        waiting.append(asyncio.ensure_future(reader.disconnect()))
+    waiting = [sending, asyncio.ensure_future(reader.disconnect())]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:

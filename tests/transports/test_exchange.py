@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pierhead import App, Request, Response
-from pierhead.testing import Client, handle_raw
+from pierhead import App, Request, Response, WebSocket
+from pierhead.testing import Client, WebSocketRejected, handle_raw
 
 CLOSE = b"Connection: close\r\n"
 
@@ -412,3 +412,26 @@ def test_what_does_not_finish_in_the_grace_is_cut(app: App) -> None:
         assert client._server is not None
         assert client._call(client._server.drain(0.1)) == 1
         assert client._call(transport.receive()) == b""
+
+
+def test_an_application_that_exits_takes_nobody_with_it(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    @app.get("/exit")
+    async def leave(request: Request) -> Response:
+        raise SystemExit(3)
+
+    @app.get("/exit/thread")
+    def leave_in_a_thread(request: Request) -> Response:
+        raise SystemExit(3)
+
+    @app.websocket("/exit/socket")
+    async def leave_a_socket(socket: WebSocket) -> None:
+        raise SystemExit(3)
+
+    with Client(app) as client:
+        assert client.get("/exit").status == 500
+        assert client.get("/exit/thread").status == 500
+        with pytest.raises(WebSocketRejected) as rejected, client.websocket("/exit/socket"):
+            pass
+        assert rejected.value.response.status == 500
+        assert client.get("/").text == "hello"
+    assert caplog.text.count("SystemExit: 3") == 3

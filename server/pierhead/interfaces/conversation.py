@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from pierhead.errors import ClientDisconnected, WebSocketClosed
@@ -21,11 +22,15 @@ async def converse(application: Application, socket: WebSocket) -> None:
     An application that raises is answered with 500 or, after the handshake, closed with 1011; one that does
     not answer the handshake is rejected with 403. Raises ClientDisconnected and WebSocketClosed.
     """
+    pid = os.getpid()
     try:
         await application.converse(socket)
     except (ClientDisconnected, WebSocketClosed):
         raise
-    except Exception:  # noqa: BLE001 - whatever the application raises
+    except (Exception, SystemExit) as error:
+        # To leave would end the worker, and with it what others do there; unless this is its child.
+        if isinstance(error, SystemExit) and os.getpid() != pid:
+            raise
         log_failure(socket.request, "WebSocket handler failed", exc_info=True)
         if socket.answered:
             await socket.close(1011, "the server failed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterable, Coroutine
 from pathlib import Path
@@ -136,6 +137,12 @@ class Exchange:
             pass  # the record shows how far it came
         except ResponseError as error:
             log_failure(self._request, "response cannot be sent: %s", error)
+            await self._send_problem(500)
+        except SystemExit:
+            # To leave would end the worker, and with it all that it is asked for; unless this is its child.
+            if os.getpid() != connection.server.pid:
+                raise
+            log_failure(self._request, "the application wanted to exit", exc_info=True)
             await self._send_problem(500)
         except Exception:  # noqa: BLE001 - whatever the application's iterator raises
             log_failure(self._request, "response body failed", exc_info=True)

@@ -99,6 +99,8 @@ class Server:
         """The time of the last sweep, on the loop's clock: exact enough for deadlines, and free."""
         self.chores: list[Callable[[float], None]] = []
         """What else is done at each sweep; called with the time."""
+        self.pid = os.getpid()
+        """The process that it serves in."""
         self._id_prefix = os.urandom(6).hex()
         self._ids = itertools.count(1)
         self._make_id = self._next_id  # bound once

@@ -117,6 +117,18 @@ async def test_who_is_no_trusted_proxy_is_not_heard(app: App, caplog: pytest.Log
     assert "is no trusted proxy" in caplog.text
 
 
+async def test_the_clients_connections_are_counted_not_the_proxys(app: App) -> None:
+    other = HEADER.replace(b"192.0.2.7", b"192.0.2.8")
+    async with serving(app, max_connections_per_client=1) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HEADER + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        assert http_answer(await exchange(port, HEADER + GET)).status == 429
+        assert http_answer(await exchange(port, other + GET)).status == 200
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_a_header_has_its_time(app: App, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(app, head_timeout_s=0.1) as port:
         assert await exchange(port, HEADER[:10]) == b""

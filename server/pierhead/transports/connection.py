@@ -99,9 +99,7 @@ class HttpConnection(asyncio.Protocol):
         """Take note of the peer; one connection too many is told so and closed."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not inherit
         self.write = self.transport.write
-        self.client = peer_address(transport.get_extra_info("peername"))
-        self.local = peer_address(transport.get_extra_info("sockname"))
-        self.trusted = self.server.trusts(self.client)
+        self._meet(transport)
         if transport.get_extra_info("ssl_object") is not None:
             self.scheme = "https"
         self._wait_for(FIRST_BYTE, self.limits.settings.first_byte_timeout_s)
@@ -345,6 +343,12 @@ class HttpConnection(asyncio.Protocol):
             self.data_received(ahead)
 
     # Inside
+
+    def _meet(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of who is at the other end, before the connection is counted."""
+        self.client = peer_address(transport.get_extra_info("peername"))
+        self.local = peer_address(transport.get_extra_info("sockname"))
+        self.trusted = self.server.trusts(self.client)
 
     @property
     def _lingers(self) -> bool:

@@ -41,9 +41,9 @@ class ProxiedConnection(HttpConnection):
         super().__init__(server, limits)
         self.origin = origin
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the client for the peer."""
-        super().connection_made(transport)
+    def _meet(self, transport: asyncio.BaseTransport) -> None:
+        """Take the client for the peer: its connections are what counts."""
+        super()._meet(transport)
         _apply(self, self.origin)
 
 
@@ -56,9 +56,9 @@ class ProxiedTlsConnection(TlsConnection):
         super().__init__(server, limits, certificates)
         self.origin = origin
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the client for the peer."""
-        super().connection_made(transport)
+    def _meet(self, transport: asyncio.BaseTransport) -> None:
+        """Take the client for the peer: its connections are what counts."""
+        super()._meet(transport)
         _apply(self, self.origin)
 
 

@@ -292,6 +292,16 @@ async def test_answers_that_nobody_reads_do_not_pile_up(app: App) -> None:
         assert transport.is_closing()
 
 
+async def test_nothing_is_answered_after_a_refusal(app: App) -> None:
+    asking = render(RecordType.GET_VALUES, 0, encode_pairs([(b"FCGI_MAX_CONNS", b"")]))
+    malformed = fastcgi_request(Ask(), keep=True)[:16] + render(RecordType.STDIN, 1, b"before its head")
+    async with serving(app) as server:
+        transport = MemoryTransport(server.connect("fastcgi"), client=NGINX)
+        transport.send(asking + malformed)
+        answered = RecordReader().feed(await read(transport))
+    assert [record.type for record in answered][-1] == RecordType.END_REQUEST
+
+
 async def test_what_is_no_fastcgi_is_closed(app: App) -> None:
     async with serving(app) as server:
         transport = MemoryTransport(server.connect("fastcgi"), client=NGINX)

@@ -138,7 +138,7 @@ class FastCGIConnection(GatewayConnection):
         output = self._fastcgi.take_output()
         if self.transport.is_closing():
             return
-        if output:
+        if output and not self._lingers:  # after a refusal nothing more is said
             if self.congested:  # asking and asking, and reading none of the answers
                 self.transport.abort()
                 return

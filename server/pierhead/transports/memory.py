@@ -78,8 +78,10 @@ class MemoryTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Pass bytes to the client."""
-        if self._closing or self._server_eof:
+        if self._closing:
             return
+        if self._server_eof:
+            raise RuntimeError("write() after write_eof()")  # as transports of sockets have it
         self._outgoing += data
         self._changed.set()
         if len(self._outgoing) > self._high_water_bytes and not self._write_paused:

@@ -13,6 +13,7 @@ from pierhead.protocols.cgi.gateway import GatewayCodec, State
 from pierhead.protocols.cgi.render import CgiResponseWriter
 from pierhead.protocols.cgi.variables import GatewayRequest, max_variables_bytes
 from pierhead.protocols.fastcgi.records import (
+    HEADER_BYTES,
     MANAGEMENT_ID,
     BeginRequest,
     EndRequest,
@@ -67,7 +68,7 @@ class FastCGICodec(GatewayCodec):
     @property
     def buffered_bytes(self) -> int:
         """How many bytes are kept that no event has carried yet."""
-        return self._reader.buffered_bytes + sum(len(record.content) for record in self._held)
+        return self._reader.buffered_bytes + sum(HEADER_BYTES + len(record.content) for record in self._held)
 
     def next_request(self) -> list[Event]:
         """Go on to the next request once the current one is complete and answered."""

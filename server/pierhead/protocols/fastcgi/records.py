@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 __all__ = [
+    "HEADER_BYTES",
     "MANAGEMENT_ID",
     "MAX_CONTENT_BYTES",
     "BeginRequest",
@@ -39,6 +40,8 @@ MANAGEMENT_ID = 0
 
 _VERSION = 1
 _HEADER = struct.Struct(">BBHHBx")  # version, type, request id, content length, padding length
+HEADER_BYTES = _HEADER.size
+"""Of each record, before its content."""
 _BEGIN = struct.Struct(">HB5x")  # role, flags
 _END = struct.Struct(">IB3x")  # application status, protocol status
 _KEEP_CONNECTION = 1

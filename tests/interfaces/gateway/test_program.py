@@ -254,6 +254,14 @@ def test_a_folder_of_programs(program: Make, tmp_path: Path, caplog: pytest.LogC
     assert "is not executable: chmod +x" in caplog.text
 
 
+def test_a_path_that_leads_out_of_the_folder_is_not_translated(program: Make, tmp_path: Path) -> None:
+    program('#!/bin/sh\nprintf "Content-Type: a/b\n\n$PATH_TRANSLATED"\n', "cgi/show")
+    with client(tmp_path / "cgi") as served:
+        assert served.get("/show/a/b").text == f"{tmp_path / 'cgi'}/a/b"
+        for path in ("/../outside", "/a/%2e%2e/%2E%2e/outside", "/a/..%2f..%2foutside", "/a/./b"):
+            assert served.get(f"/show{path}").text == "", path
+
+
 def test_an_interpreter_may_run_it(program: Make) -> None:
     file = program(
         'import os\nprint("Content-Type: a/b\\n")\nprint(os.environ["PATH_INFO"])\n', executable=False

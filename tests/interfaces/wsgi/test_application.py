@@ -316,6 +316,18 @@ def test_any_file_like_object_is_wrapped() -> None:
     assert handle_raw(app, GET).endswith(b"content\r\n0\r\n\r\n")
 
 
+def test_errors_without_an_end_of_line_are_not_lost(caplog: pytest.LogCaptureFixture) -> None:
+    def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        environ["wsgi.errors"].write("e" * 100_000)
+        environ["wsgi.errors"].write("the end")
+        raise ValueError("later")
+
+    with client(app) as served:
+        assert served.get("/").status == 500
+    said = [record.getMessage().partition("] ")[2] for record in caplog.records]
+    assert said[:2] == ["e" * 100_000, "the end"]
+
+
 def test_errors_written_are_logged_by_line(caplog: pytest.LogCaptureFixture) -> None:
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
         errors = environ["wsgi.errors"]

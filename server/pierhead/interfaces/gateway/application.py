@@ -169,8 +169,9 @@ class GatewayApplication:
         if self._root is not None:
             root = self._root.resolve()
             variables["DOCUMENT_ROOT"] = str(root)
-            if variables["PATH_INFO"]:
-                variables["PATH_TRANSLATED"] = f"{root}{variables['PATH_INFO']}"
+            info = variables["PATH_INFO"]
+            if info and not {".", ".."} & set(info.split("/")):  # it would lead out of the folder
+                variables["PATH_TRANSLATED"] = f"{root}{info}"
         return variables | self._variables
 
     async def _response(self, request: Request, head: OutputHead, output: _Output) -> Response:

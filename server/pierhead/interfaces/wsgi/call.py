@@ -74,11 +74,15 @@ class WSGICall:
         Raises what the application raises, ClientDisconnected where the client left, and RuntimeError,
         TypeError or ValueError for a response that PEP 3333 does not allow.
         """
-        result = self._app(self._environ(), self.start_response)
+        errors = ErrorStream(self._request)
         try:
-            return self._take(result)
+            result = self._app(self._environ(errors), self.start_response)
+            try:
+                return self._take(result)
+            finally:
+                self._close(result)
         finally:
-            self._close(result)
+            errors.flush()
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
@@ -107,12 +111,12 @@ class WSGICall:
 
     # Inside
 
-    def _environ(self) -> Environ:
+    def _environ(self, errors: ErrorStream) -> Environ:
         environ: Environ = meta_variables(self._request, self._length)
         environ |= _CONSTANT
         environ["wsgi.url_scheme"] = self._request.scheme
         environ["wsgi.input"] = self._body
-        environ["wsgi.errors"] = ErrorStream(self._request)
+        environ["wsgi.errors"] = errors
         return environ
 
     def _take(self, result: Iterable[bytes]) -> Response | None:

@@ -13,6 +13,7 @@ __all__ = ["ErrorStream", "FileWrapper"]
 logger = logging.getLogger("pierhead.app")
 
 _BLOCK_BYTES = 256 << 10
+_LONGEST_LINE = 64 << 10
 
 
 class ErrorStream:
@@ -27,6 +28,8 @@ class ErrorStream:
         *lines, self._pending = (self._pending + text).split("\n")
         for line in lines:
             self._log(line)
+        if len(self._pending) > _LONGEST_LINE:
+            self.flush()
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import struct
+from typing import cast
 
 import pytest
 
-from pierhead import App, Response, WebSocket, WebSocketClosed
+from pierhead import App, Request, Response, WebSocket, WebSocketClosed
+from pierhead.interfaces.conversation import converse
+from pierhead.interfaces.native import NativeApplication
+from pierhead.messages.headers import Headers
+from pierhead.messages.websocket import WebSocketChannel
 from pierhead.testing import Client, WebSocketRejected, handle_raw
 
 OPENING = (
@@ -193,3 +199,18 @@ def test_a_peer_that_sends_more_than_is_read_is_made_to_wait(app: App) -> None:
             assert not socket._transport.is_reading()
             client._do(go_on.set)
         assert received == [10_000] * 200
+
+
+async def test_a_child_that_a_handler_forks_may_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App()
+
+    @app.websocket("/")
+    async def talk(socket: WebSocket) -> None:
+        monkeypatch.setattr(os, "getpid", lambda: -1)  # as in a child
+        raise SystemExit(3)
+
+    channel = cast("WebSocketChannel", None)
+    application = NativeApplication(app)
+    await application.start()
+    with pytest.raises(SystemExit):
+        await converse(application, WebSocket(Request("GET", "/", Headers()), channel))

@@ -15,7 +15,7 @@ from stack.state import ROOT
 
 __all__ = ["Service", "clean_environment", "output_of", "probe"]
 
-PROBE_TIMEOUT_S = 3.0
+PROBE_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)

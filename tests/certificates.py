@@ -19,5 +19,5 @@ def make_certificate(folder: Path, name: str, *alternatives: str, signed_by: str
         command += ["-addext", f"subjectAltName={','.join(alternatives)}"]
     if signed_by:
         command += ["-CA", str(folder / f"{signed_by}.pem"), "-CAkey", str(folder / f"{signed_by}.key")]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
     return certificate, key

@@ -141,6 +141,6 @@ def test_a_full_disk_under_the_log_is_survived() -> None:
     )
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=full, check=False, timeout=30
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=full, check=False, timeout=60
         )
     assert done.stdout == b"alive\n"

@@ -91,7 +91,7 @@ def test_what_is_moved_from_row_to_row_meanwhile_is_waited_for(monkeypatch: pyte
 
 
 def scrape(port: int, target: str = "/metrics") -> tuple[int, str]:
-    connection = HTTPConnection("127.0.0.2", port, timeout=20)
+    connection = HTTPConnection("127.0.0.2", port, timeout=60)
     try:
         connection.request("GET", target)
         response = connection.getresponse()

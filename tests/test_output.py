@@ -67,7 +67,7 @@ def read_now(descriptor: int) -> bytes:
 
 
 async def turns(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what a reader has cannot be awaited
             await asyncio.sleep(0.01)
 
@@ -122,7 +122,7 @@ async def test_a_slow_reader_costs_lines_but_no_time(
         output = standard_output(writer)
         for _ in range(2000):  # more than is kept
             output.write(LINE)
-        await asyncio.wait_for(asyncio.sleep(0), 1)
+        await asyncio.wait_for(asyncio.sleep(0), 30)
         assert not os.get_blocking(output._descriptor)
         assert os.get_blocking(writer), "our parent's end is as it was"
         received = b""
@@ -156,7 +156,7 @@ async def test_where_a_pipe_cannot_be_opened_again_it_is_looked_at_first(
             output = standard_output(writer)
         assert output._descriptor == writer
         output.write(LINE)
-        await asyncio.wait_for(asyncio.sleep(0), 1)
+        await asyncio.wait_for(asyncio.sleep(0), 30)
         received = read_now(reader)
         assert b"\n" not in received
         await turns(lambda: read_now(reader) == LINE)
@@ -170,7 +170,7 @@ async def test_a_socket_is_not_waited_for(standard_output: Callable[[int], LogOu
         output = standard_output(ours.fileno())
         for _ in range(500):
             output.write(LINE)
-        await asyncio.wait_for(asyncio.sleep(0), 1)
+        await asyncio.wait_for(asyncio.sleep(0), 30)
         assert ours.getblocking()
         received = b""
 
@@ -228,7 +228,7 @@ async def test_the_end_is_not_held_up_by_a_reader_that_sleeps(
         fill(writer)
         output = standard_output(writer)
         output.write(LINE)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await asyncio.to_thread(output.close)
 
 

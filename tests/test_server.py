@@ -45,7 +45,7 @@ def test_it_runs_in_one_process_until_a_signal(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, str(program)], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         port = int(process.stderr.readline().partition("http://127.0.0.1:")[2].split()[0])
-        with socket.create_connection(("127.0.0.1", port), 10) as client:
+        with socket.create_connection(("127.0.0.1", port), 60) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             client.shutdown(socket.SHUT_WR)
             answer = b""
@@ -53,4 +53,4 @@ def test_it_runs_in_one_process_until_a_signal(tmp_path: Path) -> None:
                 answer += piece
         assert answer.endswith(b"from a program")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0

@@ -33,6 +33,8 @@ FIELDS = {
 }
 LAST_ID = 2**63 - 1
 SQLITE_TIMEOUT_S = 5.0
+POOL_TIMEOUT_S = 0.8
+STATEMENT_TIMEOUT_S = 2
 
 
 @app.get("/")
@@ -178,14 +180,14 @@ class PostgreSQL:
             "row_factory": dict_row,
             "connect_timeout": 2,
             "application_name": "pierhead-simple",
-            "options": "-c search_path=simple -c statement_timeout=2s",
+            "options": f"-c search_path=simple -c statement_timeout={STATEMENT_TIMEOUT_S}s",
         }
         if password_file := os.environ.get("DATABASE_PASSWORD_FILE"):
             arguments["password"] = Path(password_file).read_text().strip()
         # Nobody waits longer than `timeout` s for a connection, nor with more than `max_waiting` others.
         self.pool: Any = ConnectionPool(
-            url, kwargs=arguments, min_size=1, max_size=4, max_waiting=100, timeout=0.8, reconnect_timeout=2,
-            check=self.check, open=True, name="simple",
+            url, kwargs=arguments, min_size=1, max_size=4, max_waiting=100, timeout=POOL_TIMEOUT_S,
+            reconnect_timeout=2, check=self.check, open=True, name="simple",
         )  # fmt: skip
         self.close = self.pool.close
 

@@ -19,7 +19,7 @@ __all__ = ["PROGRAMS", "PROXY", "Apache", "Caddy", "Nginx", "Program"]
 
 PROXY = ROOT / "proxy"
 START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 30.0
 
 
 @dataclass

@@ -216,7 +216,7 @@ def test_none_passes_on_to_the_next_route_that_matches() -> None:
 
 def test_def_handlers_run_in_a_thread_and_async_ones_on_the_loop() -> None:
     app = App()
-    meeting = threading.Barrier(2, timeout=10)
+    meeting = threading.Barrier(2, timeout=60)
 
     @app.get("/plain")
     def plain(request: Request) -> str:

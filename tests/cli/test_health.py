@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,13 +23,13 @@ def answer() -> Iterator[Answer]:
     def start(listener: socket.socket, response: bytes) -> list[bytes]:
         seen: list[bytes] = []
         listener.listen()
-        listener.settimeout(10)
+        listener.settimeout(60)
         listeners.append(listener)
 
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
-                connection.settimeout(10)
+                connection.settimeout(60)
                 seen.append(connection.recv(65536))
                 if response:
                     connection.sendall(response)
@@ -85,14 +87,15 @@ def test_nobody_there_is_1_in_one_line(folder: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("response", "reason"), [(b"", "timed out"), (b"SSH-2.0\r\n", "no HTTP response: SSH-2.0")]
+    ("response", "timeout_s", "reason"),
+    [(b"", "0.2", "timed out"), (b"SSH-2.0\r\n", "60", "no HTTP response: SSH-2.0")],
 )
 def test_no_http_answer_is_1(
-    answer: Answer, response: bytes, reason: str, capsys: pytest.CaptureFixture[str]
+    answer: Answer, response: bytes, timeout_s: str, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listener, url = tcp()
     answer(listener, response)
-    assert main(["health", url, "--timeout", "0.2"]) == 1
+    assert main(["health", url, "--timeout", timeout_s]) == 1
     error = capsys.readouterr().err
     assert reason in error
     assert error.count("\n") == 1
@@ -102,3 +105,16 @@ def test_no_http_answer_is_1(
 def test_what_is_no_url_is_wrong_usage(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["health", url]) == 2
     assert f"{url!r} is no URL to ask" in capsys.readouterr().err
+
+
+def test_it_loads_little_as_it_is_run_every_few_seconds() -> None:
+    code = (
+        "import sys; from pierhead.cli import main\n"
+        "main(['health', 'http://127.0.0.1:9/']); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert not {"importlib.metadata", "difflib"} & set(loaded)
+    assert {name for name in loaded if name.startswith("pierhead.")} == {
+        "pierhead.cli", "pierhead.cli.health", "pierhead.cli.parser", "pierhead.errors"
+    }  # fmt: skip

@@ -31,11 +31,11 @@ def docker(*argv: str, check: bool = True, timeout_s: float = 60) -> str:
 def why_not() -> str | None:
     """Return the reason why containers can't be tested here, if there is one."""
     try:
-        engine = subprocess.run(["docker", "version"], capture_output=True, check=False, timeout=20)
+        engine = subprocess.run(["docker", "version"], capture_output=True, check=False, timeout=60)
         if engine.returncode:
             return "no Docker engine answers"
         plugin = subprocess.run(
-            ["docker", "compose", "version"], capture_output=True, check=False, timeout=20
+            ["docker", "compose", "version"], capture_output=True, check=False, timeout=60
         )
     except FileNotFoundError:
         return "docker is not installed"

@@ -37,7 +37,7 @@ def target(compose: Compose, proxy: str) -> Target:
 async def test_every_cell_is_right_or_differs_as_documented(probing: Compose) -> None:
     targets = [target(probing, proxy) for proxy in PROXIES]
     ready = CHECKS["spread"]
-    async with asyncio.timeout(30):  # the proxies have noticed that the replicas are others
+    async with asyncio.timeout(60):  # the proxies have noticed that the replicas are others
         for one in targets:
             while await attempt(one) != ready.expect:  # noqa: ASYNC110 - it is theirs to say when
                 await asyncio.sleep(0.2)

@@ -43,7 +43,7 @@ def test_events_pass_at_once(webserver: tuple[str, Way]) -> None:
     with tempfile.TemporaryDirectory(prefix="pierhead-events-") as folder:
         Path(folder).chmod(0o755)
         file = Path(folder) / "last"
-        with socket.create_connection(("127.0.0.1", webserver[1].port), 30) as client:
+        with socket.create_connection(("127.0.0.1", webserver[1].port), 60) as client:
             request = f"GET /events?until={file} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
             client.sendall(request.encode())
             answer = bytearray()

@@ -115,7 +115,7 @@ def validated(server: WebServer, folder: Path) -> subprocess.CompletedProcess[st
     path = _copy(server, folder, any_free(), any_free(), {})
     command = _command(server, path, validate=True)
     return subprocess.run(
-        command, env=_environment(folder), cwd=path, text=True, capture_output=True, check=False, timeout=30
+        command, env=_environment(folder), cwd=path, text=True, capture_output=True, check=False, timeout=60
     )
 
 
@@ -147,7 +147,7 @@ def running(
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -206,7 +206,7 @@ def _python() -> str | None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=60,
         )
         if told.stdout.strip() == "True":
             return candidate

@@ -62,7 +62,7 @@ def test_the_test_of_the_application_passes(tmp_path: Path) -> None:
     app, test = blocks("python")
     (tmp_path / "app.py").write_text(app)
     command = [sys.executable, "-c", f"from app import app\n{test}"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 0, result.stderr
 
 

@@ -49,11 +49,11 @@ def test_a_database_that_comes_back_is_used_again(
             start = time.monotonic()
             response = client.get(path)
             assert (response.status, response.headers["Retry-After"]) == (503, "1")
-            assert time.monotonic() - start < 1.5
+            assert time.monotonic() - start < 15, "it does not wait for the database"
         own_postgres.start()
-        eventually(lambda: statuses(client) == [200] * len(PATHS), "they answer again", 5.0)
+        eventually(lambda: statuses(client) == [200] * len(PATHS), "they answer again")
         assert client.post("/sse/notification", json={"text": "after the restart"}).status == 202
-        assert following.result(30)
+        assert following.result(60)
         streams.shutdown()
 
         own_postgres.stop()  # and once more, unseen: nobody asks while it is away
@@ -70,4 +70,4 @@ def test_the_database_may_start_after_the_application(
     with Client(stack_app) as client:
         assert client.get(PATHS[1]).status == 503
         own_postgres.start()
-        eventually(lambda: statuses(client) == [200] * len(PATHS), "they answer", 5.0)
+        eventually(lambda: statuses(client) == [200] * len(PATHS), "they answer")

@@ -128,7 +128,7 @@ class Proxy:
 
     def request(self, method: str, path: str, body: object = None, **fields: str) -> Answer:
         """Send one request as a browser would: it takes gzip."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         headers = {"Accept-Encoding": "gzip"} | {k.replace("_", "-"): v for k, v in fields.items()}
         data = None if body is None else json.dumps(body).encode()
         if data is not None:
@@ -145,7 +145,7 @@ class Proxy:
     def stop(self) -> None:
         """End the program."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+        self.process.wait(60)
 
 
 def command(*names: str) -> str:

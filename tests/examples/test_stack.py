@@ -94,13 +94,13 @@ def test_events_come_one_by_one_and_end(client: Client) -> None:
 
 def test_the_first_event_does_not_wait_for_the_second(client: Client) -> None:
     start = time.monotonic()
-    with client.stream("GET", "/ticks?count=2&interval=30") as stream:
+    with client.stream("GET", "/ticks?count=2&interval=59") as stream:
         received = b""
         for piece in stream:
             received += piece
             if b"id: 1" in received:
                 break
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def served(folder: Path, *options: str, code: str = "", workers: int = 2) -> Pie
 
 def over_unix(path: Path, target: str = "/") -> bytes:
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(20)
+        client.settimeout(60)
         client.connect(str(path))
         client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         return response(client)
@@ -176,7 +176,7 @@ def allow(pid: int, processes: int | None = None) -> None:
     limit = "unlimited" if most == resource.RLIM_INFINITY else str(most)
     command = ["prlimit", f"--nproc={limit if processes is None else processes}:", "--pid", str(pid)]
     subprocess.run(
-        command, user=account.pw_uid, group=account.pw_gid, extra_groups=[], check=True, timeout=20
+        command, user=account.pw_uid, group=account.pw_gid, extra_groups=[], check=True, timeout=60
     )
 
 

@@ -36,7 +36,7 @@ async def clock(request: Request) -> Response:
 """
 )
 OPTIONS = (
-    *("--hang-timeout-s", "2", "--keep-alive-timeout-s", "60", "--head-timeout-s", "60"),
+    *("--hang-timeout-s", "20", "--keep-alive-timeout-s", "60", "--head-timeout-s", "60"),
     *("--handler-timeout-s", "60", "--max-worker-age-s", "3600", "--websocket-ping-interval-s", "60"),
 )
 
@@ -59,8 +59,10 @@ def is_near(server: Pierhead, then: datetime.datetime) -> bool:
     return max(abs((said - then).total_seconds()), abs(float(body) - then.timestamp())) < 60
 
 
-def is_told(log: Path, stamp: str) -> bool:
-    return stamp in log.read_text()
+def is_told(log: Path, then: datetime.datetime) -> bool:
+    """Tell whether the log has a line of this hour, or of the next, which may just have begun."""
+    lines = log.read_text()
+    return any(f"{hour:%d/%b/%Y:%H}" in lines for hour in (then, then + DAY / 24))
 
 
 def test_a_clock_that_jumps_ends_no_connection_and_no_worker(
@@ -88,7 +90,7 @@ def test_a_clock_that_jumps_ends_no_connection_and_no_worker(
                 set_clock(offset, jump)
                 then = datetime.datetime.now(datetime.UTC) + jump
                 eventually(partial(is_near, server, then), "the clock has jumped, and Date with it")
-                eventually(partial(is_told, log, f"{then:%d/%b/%Y:%H}"), "so has the log")
+                eventually(partial(is_told, log, then), "so has the log")
                 load.more(100)
             assert {ask(client) for client in idle} <= workers, "no connection was closed"
             half.sendall(b"\r\n")
@@ -96,7 +98,7 @@ def test_a_clock_that_jumps_ends_no_connection_and_no_worker(
             server.let_go()
             assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
         assert load.failed == []
-        assert max(load.seconds) < 5.0
+        assert max(load.seconds) < 30.0
         assert server.workers() == workers, "nobody was taken for one that hangs, or is old"
         assert "killing it" not in server.log
         assert "replacing it" not in server.log

@@ -81,7 +81,7 @@ def test_an_upload_that_does_not_fit_is_507_and_leaves_nothing(tmp_path: Path, d
             for one in crowd:
                 one.start()
             for one in crowd:
-                one.join(30)
+                one.join(60)
             assert {answer[9:12] for answer in answers} <= {b"200", b"507"}
             assert len(answers) == 4, "each is answered"
             client = connect(server)

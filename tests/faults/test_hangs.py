@@ -35,20 +35,20 @@ async def block_python(request: Request) -> Response:
     re.match("(a+)+$", "a" * 64 + "b")  # never ends, in C, and no other thread runs meanwhile
 """
 )
-SOON = ("--hang-timeout-s", "1")
+SOON = ("--hang-timeout-s", "3")
 
 
 def lose(server: Pierhead, target: str) -> None:
     """Send a request that gets no answer."""
     with pytest.raises((OSError, http.client.HTTPException)):
-        server.get(target, timeout=30)
+        server.get(target, timeout=60)
 
 
 def test_a_crash_is_told_with_its_signal_the_request_and_the_stack(tmp_path: Path) -> None:
     with Pierhead(tmp_path, source=FAULTY) as server:
         lose(server, "/segfault?password=secret")
-        server.wait_for_log("was killed by SIGSEGV (begun last: GET /segfault)")
-        server.wait_for_log("; replacing it")
+        server.wait_for_log("was killed by SIGSEGV (begun last: GET /segfault")
+        server.wait_for_log("); replacing it")
         server.wait_for_log("in segfault")
         assert "secret" not in server.log
         eventually(lambda: len(server.workers()) == 2, "a replacement")
@@ -68,7 +68,7 @@ def test_a_blocked_loop_is_found_told_and_replaced(tmp_path: Path, target: str) 
             assert load.answered > answered, "the other worker goes on"
             eventually(lambda: len(server.workers() - before) == 1, "a replacement")
             load.more()
-            victim.join(30)
+            victim.join(60)
         # Those that the victim had accepted before it was blocked: at most one for each client.
         assert len(load.failed) <= 4, load.failed
         server.wait_for_log(f"(begun last: GET {target}")
@@ -100,7 +100,7 @@ def test_a_worker_that_blocks_in_c_code_does_not_outlive_the_drain(tmp_path: Pat
 
 
 def test_a_generation_that_is_stopped_is_replaced(tmp_path: Path) -> None:
-    with Pierhead(tmp_path, "--hang-timeout-s", "2") as server:
+    with Pierhead(tmp_path, *SOON) as server:
         (generation,) = server.note_processes() - server.workers()
         with Load(server).running() as load:
             os.kill(generation, signal.SIGSTOP)
@@ -113,12 +113,13 @@ def test_a_generation_that_is_stopped_is_replaced(tmp_path: Path) -> None:
 
 def test_workers_that_keep_dying_are_replaced_less_and_less_often(tmp_path: Path) -> None:
     with Pierhead(tmp_path, workers=1) as server:
-        for _ in range(5):  # excused
+        deaths = 0
+        while "; too many died lately: replacing it in 1 s" not in server.log:
             lose(server, "/exit/9")
-        lose(server, "/exit/9")
-        server.wait_for_log("; too many died lately: replacing it in 1 s")
+            deaths += 1
+            server.wait_for_log("exited with code 9 (", deaths)
         assert server.get()[0] == 200, "the connection waits for the worker"
-        assert server.log.count("; replacing it") == 5
+        assert server.log.count("; replacing it") == deaths - 1 >= 5, "as many as are excused in ten seconds"
 
 
 def test_a_worker_that_hangs_before_it_is_ready_is_killed_and_tried_again(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_a_worker_that_hangs_before_it_is_ready_is_killed_and_tried_again(tmp_pa
         "\n@app.on_start\nasync def hang():\n"
         "    if os.path.exists(os.path.join(os.path.dirname(__file__), 'hang')):\n        time.sleep(600)\n"
     )
-    with Pierhead(tmp_path, "--start-timeout-s", "5", source=source) as server:
+    with Pierhead(tmp_path, "--start-timeout-s", "20", source=source) as server:
         (tmp_path / "hang").touch()
         os.kill(server.workers().pop(), signal.SIGKILL)
         server.wait_for_log("is not ready within start_timeout_s; killing it")
@@ -141,7 +142,7 @@ def test_a_machine_that_was_paused_is_no_reason_to_kill_anybody(tmp_path: Path) 
         everybody = [*server.note_processes(), server.process.pid]
         for pid in everybody:
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(3.5)  # the fault: nobody runs, while the monotonic clock does
+        time.sleep(5.5)  # the fault: nobody runs, while the monotonic clock does
         for pid in everybody:
             os.kill(pid, signal.SIGCONT)
         with Load(server).running() as load:

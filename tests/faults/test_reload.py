@@ -32,7 +32,7 @@ async def echo(socket: WebSocket) -> None:
 
 
 def open_websocket(server: Pierhead) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", server.port), 20)
+    client = socket.create_connection(("127.0.0.1", server.port), 60)
     key = base64.b64encode(os.urandom(16)).decode()
     client.sendall(
         b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -46,7 +46,7 @@ def open_websocket(server: Pierhead) -> socket.socket:
 
 
 def open_events(server: Pierhead) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", server.port), 20)
+    client = socket.create_connection(("127.0.0.1", server.port), 60)
     client.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
     assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
     return client
@@ -90,18 +90,20 @@ def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-def resident_kib(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4
+def memory_kib(pid: int) -> int:
+    """Return the memory of its own that a process has; files come and go in it as the system likes."""
+    facts = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(facts["RssAnon"].split()[0])
 
 
-@pytest.mark.timeout(120 + SECONDS + 15 * RELOADS)
+@pytest.mark.timeout(180 + SECONDS + 15 * RELOADS)
 def test_reloads_one_after_the_other_lose_nothing_and_leak_nothing(tmp_path: Path) -> None:
     with Pierhead(tmp_path) as server:
         master = server.process.pid
         with Load(server, clients=2).running() as load:
             reload_once(server, 2)  # what is only made once is made now
             eventually(partial(only_one_generation, server), "the old workers leave")
-            fds, memory = descriptors(master), resident_kib(master)
+            fds, memory = descriptors(master), memory_kib(master)
             until = time.monotonic() + SECONDS
             number = 2
             while number < 2 + RELOADS or time.monotonic() < until:
@@ -112,7 +114,7 @@ def test_reloads_one_after_the_other_lose_nothing_and_leak_nothing(tmp_path: Pat
         print(f"{number - 2} reloads, {load.answered} requests answered")
         assert load.failed == []
         assert descriptors(master) <= fds
-        assert resident_kib(master) < memory + 2048
+        assert memory_kib(master) < memory + 2048
 
 
 def reload_once(server: Pierhead, number: int) -> None:

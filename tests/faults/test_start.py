@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,10 @@ from tests.supervisor.harness import APP, Load, Pierhead, alive, eventually, par
 SAY = "print('hanging', file=sys.stderr, flush=True)"
 IMPORTS = "import sys\n" + APP
 HANGS = {
-    "import": f"import sys, time\n{SAY}\ntime.sleep(60)\n",
-    "master hook": f"{IMPORTS}\n@app.on_start(per='master')\ndef hang():\n    {SAY}\n    time.sleep(60)\n",
-    "worker hook": f"{IMPORTS}\n@app.on_start\nasync def hang():\n    {SAY}\n    await asyncio.sleep(60)\n",
-    "blocking hook": f"{IMPORTS}\n@app.on_start\nasync def hang():\n    {SAY}\n    time.sleep(60)\n",
+    "import": f"import sys, time\n{SAY}\ntime.sleep(600)\n",
+    "master hook": f"{IMPORTS}\n@app.on_start(per='master')\ndef hang():\n    {SAY}\n    time.sleep(600)\n",
+    "worker hook": f"{IMPORTS}\n@app.on_start\nasync def hang():\n    {SAY}\n    await asyncio.sleep(600)\n",
+    "blocking hook": f"{IMPORTS}\n@app.on_start\nasync def hang():\n    {SAY}\n    time.sleep(600)\n",
 }
 HANGING = pytest.mark.parametrize("where", HANGS)
 
@@ -32,9 +31,7 @@ def hanging(folder: Path, where: str, *options: str) -> Pierhead:
 def test_a_start_can_be_called_off(tmp_path: Path, where: str) -> None:
     with hanging(tmp_path, where) as server:
         server.signal(signal.SIGTERM)
-        started = time.monotonic()
-        assert server.wait() == 0
-        assert time.monotonic() - started < 8
+        assert server.wait(40) == 0, "it waits neither for start_timeout_s nor for what hangs"
         # What waits is told; only what blocks its process has to be killed, after a grace.
         assert ("does not leave; killing it" in server.log) == (where == "blocking hook")
         eventually(lambda: not any(map(alive, server.pids)), "all processes leave")
@@ -57,7 +54,7 @@ def test_a_reload_that_hangs_does_not_hold_a_stop_up(tmp_path: Path) -> None:
         server.wait_for_log("hanging")
         assert server.get()[0] == 200
         server.signal(signal.SIGTERM)
-        assert server.wait(8) == 0
+        assert server.wait(40) == 0
 
 
 def test_a_start_that_takes_too_long_is_exit_code_3_and_says_so(tmp_path: Path) -> None:

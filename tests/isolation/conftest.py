@@ -21,8 +21,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pierhead]:
 
 @pytest.fixture(scope="package")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pierhead]:
-    """One worker, where a request may say nothing for two seconds, and a process be idle for less."""
-    options = ["--isolation-timeout-s", "2", "--isolation-idle-timeout-s", "0.2"]
+    """One worker, where a request may say nothing for four seconds, and a process be idle for less."""
+    options = ["--isolation-timeout-s", "4", "--isolation-idle-timeout-s", "0.2"]
     yield from _run(tmp_path_factory, *options)
 
 
@@ -30,5 +30,6 @@ def _run(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Iterator[Pi
     folder = tmp_path_factory.mktemp("isolation")
     narrow = f"http://unix:{folder}/narrow?max_buffered_body_bytes=10&max_websocket_message_bytes=10"
     options = (*options, "--control-socket", str(folder / "control"), "--listen", narrow)
+    options = (*options, "--isolation-queue-timeout-s", "60")
     with Pierhead(folder, *options, source=APP, workers=1) as running:
         yield running

@@ -78,8 +78,8 @@ async def asleep(request: Request, name: str) -> Response:
 
 @app.get("/extended", isolation="process")
 async def extended(request: Request) -> Response:
-    request.extend_deadline(30)
-    time.sleep(2.2)  # blocks, and for longer than the limit
+    request.extend_deadline(60)
+    time.sleep(4.4)  # blocks, and for longer than the limit
     return me()
 
 @app.get("/pieces/{name}", isolation="process")
@@ -180,7 +180,7 @@ async def refused(socket: WebSocket) -> None:
 
 def answer(server: Pierhead, target: str = "/") -> dict[str, Any]:
     """Return the JSON of a response that is 200."""
-    status, body = server.get(target, timeout=30)
+    status, body = server.get(target, timeout=60)
     assert status == 200, body
     found: dict[str, Any] = json.loads(body)
     return found

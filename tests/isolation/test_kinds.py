@@ -20,7 +20,7 @@ def app(environ, start_response):
     if path == "/exit":
         os._exit(5)
     if path == "/late":
-        time.sleep(60)
+        time.sleep(600)
     body = environ["wsgi.input"]
     where = os.readlink(f"/proc/self/fd/{body.fileno()}") if path == "/upload" else ""
     start_response("200 OK", [("Content-Type", "application/json")])
@@ -74,7 +74,7 @@ async def own(request): return {"pid": os.getpid()}
 app = "wsgi_app:app"
 path = "/wsgi"
 isolation = "process"
-isolation_timeout_s = "2s"
+isolation_timeout_s = "5s"
 
 [apps.asgi]
 app = "asgi_app:app"
@@ -101,7 +101,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pierhead]:
 def ask(server: Pierhead, target: str, body: bytes | None = None) -> dict[str, object]:
     from http.client import HTTPConnection
 
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET" if body is None else "POST", target, body)
     response = connection.getresponse()
     text = response.read()
@@ -118,7 +118,7 @@ def test_wsgi(sites: Pierhead) -> None:
     assert (facts["root"], facts["path"], facts["size"]) == ("/wsgi", "/some/path", 3)
     assert ask(sites, "/wsgi/upload", bytes(300_000))["in_file"] is True
     assert sites.get("/wsgi/exit")[0] == 502
-    assert sites.get("/wsgi/late", timeout=30)[0] == 504
+    assert sites.get("/wsgi/late", timeout=60)[0] == 504
     assert ask(sites, "/wsgi/")["size"] == 0
 
 
@@ -134,9 +134,9 @@ def test_asgi_with_its_lifespan(sites: Pierhead) -> None:
 def test_an_asgi_websocket(sites: Pierhead) -> None:
     from websockets.sync.client import connect
 
-    with connect(f"ws://127.0.0.1:{sites.port}/asgi/", open_timeout=20) as socket:
+    with connect(f"ws://127.0.0.1:{sites.port}/asgi/", open_timeout=60) as socket:
         socket.send("hello")
-        text = str(socket.recv(timeout=20))
+        text = str(socket.recv(timeout=60))
     (worker,) = sites.workers()
     assert text.startswith("hello from ")
     assert int(text.rpartition(" ")[2]) not in {worker, os.getpid()}

@@ -97,7 +97,7 @@ def write(server: Pierhead, version: str) -> None:
 
 def test_its_new_code_serves_and_the_others_go_on_as_they_were(server: Pierhead) -> None:
     workers = server.workers()
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", "/plain/")
     before = connection.getresponse().read()
     others = {answer(server, "/other/")["pid"] for _ in range(8)}
@@ -137,11 +137,11 @@ def test_what_is_under_way_is_answered_by_the_code_from_before(server: Pierhead)
         open_socket(server, "/shop/socket") as passed,
         open_socket(server, "/shop/socket", tls=True) as relayed,
     ):
-        upload = HTTPConnection("127.0.0.1", server.port, timeout=30)
+        upload = HTTPConnection("127.0.0.1", server.port, timeout=60)
         upload.putrequest("POST", "/shop/echo")
         upload.putheader("Content-Length", "4")
         upload.endheaders(b"sl")
-        stream = HTTPConnection("127.0.0.1", server.port, timeout=30)
+        stream = HTTPConnection("127.0.0.1", server.port, timeout=60)
         stream.request("GET", "/shop/events")
         ticks = stream.getresponse()
         assert ticks.readline() == b"data: tick\n"
@@ -151,7 +151,7 @@ def test_what_is_under_way_is_answered_by_the_code_from_before(server: Pierhead)
         assert reload(server).returncode == 0
         for socket in (passed, relayed):
             with pytest.raises(ConnectionClosed) as closed:
-                socket.recv(timeout=20)
+                socket.recv(timeout=60)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1012
         assert ticks.read().endswith(b"data: tick\n\n")  # it ended as it should, and its client comes again
@@ -222,7 +222,7 @@ def test_what_does_not_finish_in_the_grace_is_answered_504(tmp_path: Path) -> No
         Pierhead(tmp_path, *options, source=APP, application="apps.toml", workers=1) as server,
         ThreadPoolExecutor() as clients,
     ):
-        running = clients.submit(server.get, "/shop/asleep/long", timeout=30)
+        running = clients.submit(server.get, "/shop/asleep/long", timeout=60)
         pid = begun(tmp_path, "long")
         assert reload(server).returncode == 0
         assert running.result()[0] == 504

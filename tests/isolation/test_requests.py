@@ -77,7 +77,7 @@ def test_a_child_that_a_handler_forks_answers_nobody_and_is_not_left_behind(
 
 
 def test_all_that_is_known_of_a_request_goes_with_it_and_comes_back(server: Pierhead) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.putrequest("GET", "/facts?q=1&q=2", skip_host=True)
     for name, value in [("Host", "pier.test"), ("X-Many", "a"), ("X-Many", "b"), ("X-Request-Id", "abc")]:
         connection.putheader(name, value)
@@ -134,7 +134,7 @@ def test_one_that_is_killed_harms_nobody_else(server: Pierhead, clients: ThreadP
 
 
 def test_one_that_takes_too_long_is_a_504_and_killed_with_its_stacks_in_the_log(hasty: Pierhead) -> None:
-    assert hasty.get("/wait/late", timeout=20)[0] == 504
+    assert hasty.get("/wait/late", timeout=60)[0] == 504
     pid = begun(hasty.folder, "late")
     eventually(lambda: not alive(pid), "the process is gone")
     hasty.wait_for_log("GET /wait/late [")
@@ -142,7 +142,7 @@ def test_one_that_takes_too_long_is_a_504_and_killed_with_its_stacks_in_the_log(
 
 
 def test_a_stopped_process_is_a_504_as_well(hasty: Pierhead, clients: ThreadPoolExecutor) -> None:
-    stopped = clients.submit(hasty.get, "/wait/stopped", timeout=20)
+    stopped = clients.submit(hasty.get, "/wait/stopped", timeout=60)
     pid = kill_when_begun(hasty.folder, "stopped", signal.SIGSTOP)
     (hasty.folder / "go-stopped").touch()
     assert stopped.result()[0] == 504
@@ -211,7 +211,7 @@ def test_a_small_body_comes_with_the_request(server: Pierhead) -> None:
 def test_a_body_without_a_length_is_passed_on_as_it_comes_while_the_response_goes_out(
     server: Pierhead,
 ) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
         client.sendall(b"POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
         received = b""
         for word in (b"one", b"two", b"six"):
@@ -224,7 +224,7 @@ def test_a_body_without_a_length_is_passed_on_as_it_comes_while_the_response_goe
 
 
 def test_a_body_that_turns_out_malformed_is_refused_by_who_reads_it(server: Pierhead) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
         client.sendall(
             b"POST /digest HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
         )
@@ -284,13 +284,13 @@ def test_memory_is_shared(server: Pierhead) -> None:
 def open_response(
     server: Pierhead, target: str, headers: dict[str, str] | None = None
 ) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", target, headers={"Connection": "close", **(headers or {})})
     return connection.getresponse()
 
 
 def post(server: Pierhead, target: str, body: bytes) -> dict[str, object]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("POST", target, body)
     response = connection.getresponse()
     found: dict[str, object] = json.loads(response.read())
@@ -300,7 +300,7 @@ def post(server: Pierhead, target: str, body: bytes) -> dict[str, object]:
 
 def leave(server: Pierhead, target: str) -> int:
     """Send a request, and go away once it is being handled; returns the pid of who handles it."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
         client.sendall(f"GET {target} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
         pid = begun(server.folder, target.rpartition("/")[2])
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset: no doubt

@@ -21,12 +21,12 @@ from tests.supervisor.harness import Pierhead, alive, eventually
 
 def open_socket(server: Pierhead, target: str = "/socket", *, tls: bool = False, **options: Any) -> Any:
     if not tls:
-        return connect(f"ws://127.0.0.1:{server.port}{target}", open_timeout=20, **options)
+        return connect(f"ws://127.0.0.1:{server.port}{target}", open_timeout=60, **options)
     match = re.search(r"https://127\.0\.0\.1:([0-9]+)", server.log)
     assert match is not None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return connect(f"wss://127.0.0.1:{match[1]}{target}", ssl=context, open_timeout=20, **options)
+    return connect(f"wss://127.0.0.1:{match[1]}{target}", ssl=context, open_timeout=60, **options)
 
 
 def pid_of(socket: ClientConnection) -> int:
@@ -43,7 +43,7 @@ def test_it_converses_in_a_process_of_its_own(server: Pierhead, tls: bool) -> No
         for message in ("grün", b"\0\1", "x" * 200_000):
             one.send(message)
             other.send(message)
-            assert one.recv(timeout=20) == other.recv(timeout=20) == message
+            assert one.recv(timeout=60) == other.recv(timeout=60) == message
 
 
 def test_its_frames_do_not_come_through_the_worker(server: Pierhead) -> None:
@@ -52,7 +52,7 @@ def test_its_frames_do_not_come_through_the_worker(server: Pierhead) -> None:
         os.kill(worker, signal.SIGSTOP)
         try:
             socket.send("are you there?")
-            assert socket.recv(timeout=20) == "are you there?"
+            assert socket.recv(timeout=60) == "are you there?"
         finally:
             os.kill(worker, signal.SIGCONT)
 
@@ -63,7 +63,7 @@ def test_who_closes_says_why_and_the_process_goes_on_with_the_next(server: Pierh
         pid = pid_of(socket)
         socket.send("close")
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=20)
+            socket.recv(timeout=60)
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4000, "as you wish")
     eventually(lambda: busy(server) == 0, "the process is free")
@@ -75,12 +75,12 @@ def test_a_process_that_dies_closes_its_own_connection_only(server: Pierhead, tl
     with open_socket(server, tls=tls) as victim, open_socket(server) as other:
         victim.send("exit")
         with pytest.raises(ConnectionClosed) as closed:
-            victim.recv(timeout=20)
+            victim.recv(timeout=60)
         code = closed.value.rcvd.code if closed.value.rcvd is not None else None
         assert code == (1011 if tls else None)  # a connection that was passed is cut with its process
         server.wait_for_log(f"process {pid_of(victim)} of app exited with code 9")
         other.send("still here")
-        assert other.recv(timeout=20) == "still here"
+        assert other.recv(timeout=60) == "still here"
 
 
 def test_a_handshake_can_be_refused(server: Pierhead) -> None:
@@ -100,7 +100,7 @@ def test_a_client_that_vanishes_frees_the_process(server: Pierhead, tls: bool) -
 
 
 def test_frames_that_come_with_the_handshake_are_not_lost(server: Pierhead) -> None:
-    with sockets.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+    with sockets.create_connection(("127.0.0.1", server.port), timeout=60) as client:
         client.sendall(
             b"GET /socket HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -122,7 +122,7 @@ def test_they_are_closed_when_the_server_leaves(tmp_path: Path, loop: str, reloa
             codes = []
             for each in (socket, other):
                 with pytest.raises(ConnectionClosed) as closed:
-                    each.recv(timeout=20)
+                    each.recv(timeout=60)
                 assert closed.value.rcvd is not None
                 codes.append(closed.value.rcvd.code)
             assert codes == [1012 if reload else 1001] * 2
@@ -144,7 +144,7 @@ def test_limits_are_those_of_the_listener(server: Pierhead) -> None:
 
 
 def test_those_that_are_open_at_the_same_time_have_a_process_each(server: Pierhead) -> None:
-    done = threading.Barrier(4, timeout=30)
+    done = threading.Barrier(4, timeout=60)
     pids: set[int] = set()
 
     def converse() -> None:
@@ -156,5 +156,5 @@ def test_those_that_are_open_at_the_same_time_have_a_process_each(server: Pierhe
     for client in clients:
         client.start()
     for client in clients:
-        client.join(30)
+        client.join(60)
     assert len(pids) == 4

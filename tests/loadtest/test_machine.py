@@ -18,7 +18,7 @@ ME = [os.getpid()]
 
 def test_processor_time_grows_with_work() -> None:
     before = machine.cpu_of(ME)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (machine.cpu_of(ME) - before).total_s < 0.05:
         assert time.monotonic() < deadline
     assert (machine.cpu_of(ME) - before).user_s > 0

@@ -20,6 +20,9 @@ import json, os, sys, time
 for line in sys.stdin:
     order = json.loads(line)
     open(order["output"], "w").write(" ".join(order["words"]))
+    for word in order["words"]:
+        if word.startswith("/"):
+            open(word, "w").close()
     time.sleep(float(order["env"]["SECONDS"]))
     print(len(order["words"]), flush=True)
 """
@@ -69,11 +72,17 @@ def test_an_interrupted_run_is_ended(quick: Spawner) -> None:
     pid = quick.process.pid
     main = threading.main_thread().ident
     assert main
-    timer = threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT])
-    timer.start()
+    begun = module.PROGRAM.with_name("begun")
+
+    def interrupt() -> None:
+        eventually(begun.exists, "the run has begun")
+        signal.pthread_kill(main, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
     with pytest.raises(KeyboardInterrupt):
-        quick.run([], {"SECONDS": "60"}, timeout_s=60)
-    timer.join()
+        quick.run([str(begun)], {"SECONDS": "600"}, timeout_s=600)
+    thread.join()
     eventually(lambda: gone(pid), "it has ended")
 
 

@@ -117,7 +117,8 @@ async def test_connections_to_the_application_are_kept(proxy: Program, upstream:
 
     await asyncio.gather(*(client() for _ in range(8)))
     assert len(upstream.seen) == 80
-    assert upstream.opened <= 24, "8 at a time, and some more as the processes of a proxy share none"
+    used = {seen.connection for seen in upstream.seen}  # others are health checks, which go on
+    assert len(used) <= 24, "8 at a time, and some more as the processes of a proxy share none"
 
 
 @pytest.mark.parametrize("method", SAFE)
@@ -137,6 +138,6 @@ async def test_a_reload_brings_in_another_server(
     assert (await fetch(proxy.port)).status == 200  # a program still starting up is not what is reloaded
     proxy.upstreams = [upstream.port, second.port]
     await proxy.reload()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not second.seen:
             assert (await fetch(proxy.port)).status == 200

@@ -56,7 +56,7 @@ class Following(Apache):
 
     async def until_said(self, text: str) -> None:
         """Wait until the script has reported something."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while text not in self.complaints():  # noqa: ASYNC110 - another process: there is no event
                 await asyncio.sleep(0.02)
 
@@ -82,7 +82,7 @@ async def test_a_new_address_is_used_and_no_request_fails(
 ) -> None:
     assert (await fetch(following.port)).status == 200
     following.resolve_to("127.0.0.1", "127.0.0.2")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not other.seen:
             assert (await fetch(following.port)).status == 200
     assert upstream.seen
@@ -94,7 +94,7 @@ async def test_all_addresses_may_be_replaced_at_once(
     following.resolve_to("127.0.0.2")
     await following.until_said("application: 127.0.0.2")
     await upstream.stop()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not other.seen:
             assert (await fetch(following.port)).status in (200, 503)  # 503 until httpd has reloaded
     assert (await fetch(following.port)).status == 200
@@ -103,7 +103,7 @@ async def test_all_addresses_may_be_replaced_at_once(
 
 async def test_a_name_service_that_knows_nothing_is_not_believed(following: Following) -> None:
     following.resolve_to()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         for _ in range(20):
             assert (await fetch(following.port)).status == 200
             await asyncio.sleep(0.01)
@@ -117,7 +117,7 @@ async def test_it_starts_before_the_application(upstream: Upstream, tmp_path: Pa
         assert (await fetch(following.port)).status == 503
         following.resolve_to("127.0.0.1")
         await following.until_said("application: 127.0.0.1")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await fetch(following.port)).status != 200:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
 
@@ -127,7 +127,7 @@ async def test_it_ends_with_httpd_and_its_exit_code(following: Following, how: s
     assert (await fetch(following.port)).status == 200  # before it answers, a signal finds httpd unprepared
     assert following.process is not None
     following.process.send_signal(how)
-    async with asyncio.timeout(45):  # 30 s of them are GracefulShutdownTimeout: the machine may be busy
+    async with asyncio.timeout(60):  # 30 s of them are GracefulShutdownTimeout: the machine may be busy
         assert await following.process.wait() == 0
     assert not (following.folder / "apache/run/httpd.pid").exists()
 
@@ -140,7 +140,7 @@ async def test_a_stop_while_httpd_starts_is_not_forgotten(
     following.resolve_to("127.0.0.1")
     service = following.service()
     process = await asyncio.create_subprocess_exec(*service.argv, env=dict(service.env))
-    async with asyncio.timeout(45):
+    async with asyncio.timeout(60):
         while not (following.folder / "apache/run/site/members.conf").exists():  # noqa: ASYNC110 - httpd comes next
             await asyncio.sleep(0.001)
         process.send_signal(how)
@@ -156,7 +156,7 @@ async def test_a_configuration_that_httpd_refuses_ends_it(upstream: Upstream, tm
     process = await asyncio.create_subprocess_exec(
         *service.argv, env=dict(service.env), stderr=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         _, errors = await process.communicate()
     assert process.returncode == 1
     assert b"Nonsense" in errors

@@ -83,7 +83,7 @@ async def running(folder: Path, *command: str) -> AsyncIterator[None]:
 
 async def told(port: int) -> tuple[list[list[object]], tuple[str, int]]:
     """Ask through the proxy, as soon as it is up; returns the answer, and the address we asked from."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)

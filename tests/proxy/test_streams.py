@@ -29,7 +29,7 @@ MIB = 1024 * 1024
 async def test_each_event_arrives_before_the_next_is_sent(
     proxy: Program, upstream: Upstream, fields: Fields
 ) -> None:
-    async with connected(proxy.port) as client, asyncio.timeout(30):
+    async with connected(proxy.port) as client, asyncio.timeout(60):
         await client.head("/events", fields)
         await client.end()
         for number in range(5):
@@ -46,7 +46,7 @@ async def test_each_event_arrives_before_the_next_is_sent(
 
 async def test_an_upload_reaches_the_application_while_it_is_sent(proxy: Program, upstream: Upstream) -> None:
     piece = b"x" * 65536
-    async with connected(proxy.port) as client, asyncio.timeout(30):
+    async with connected(proxy.port) as client, asyncio.timeout(60):
         await client.head("/", [("Transfer-Encoding", "chunked")], method="POST")
         for number in (1, 2, 3):
             await client.body(piece)
@@ -67,7 +67,7 @@ async def test_an_upload_of_the_largest_size_passes(proxy: Program, upstream: Up
 
 
 async def test_a_larger_upload_is_refused_before_it_was_read(proxy: Program, upstream: Upstream) -> None:
-    async with connected(proxy.port) as client, asyncio.timeout(10):
+    async with connected(proxy.port) as client, asyncio.timeout(60):
         await client.head("/", [("Content-Length", str(128 * MIB + 1))], method="POST")
         await client.body(b"x" * MIB)
         assert (await client.answer()).status == 413
@@ -75,7 +75,7 @@ async def test_a_larger_upload_is_refused_before_it_was_read(proxy: Program, ups
 
 
 async def test_expect_100_continue_is_answered(proxy: Program, upstream: Upstream) -> None:
-    async with connected(proxy.port) as client, asyncio.timeout(30):
+    async with connected(proxy.port) as client, asyncio.timeout(60):
         await client.head("/", [("Content-Length", "4"), ("Expect", "100-continue")], method="POST")
         while client.http.they_are_waiting_for_100_continue or client.http.next_event() is h11.NEED_DATA:
             client.http.receive_data(await client.reader.read(65536))
@@ -88,7 +88,7 @@ async def test_expect_100_continue_is_answered(proxy: Program, upstream: Upstrea
 
 
 async def test_a_websocket_passes_both_ways(proxy: Program, upstream: Upstream) -> None:
-    async with connected(proxy.port) as connection, asyncio.timeout(10):
+    async with connected(proxy.port) as connection, asyncio.timeout(60):
         socket = await Socket.open(connection, "/echo", host="example.org:8080")
 
         await socket.send(TextMessage("hello"))
@@ -118,7 +118,7 @@ async def test_a_websocket_passes_both_ways(proxy: Program, upstream: Upstream) 
 
 
 async def test_a_websocket_outlives_a_reload(proxy: Program, upstream: Upstream) -> None:
-    async with connected(proxy.port) as connection, asyncio.timeout(10):
+    async with connected(proxy.port) as connection, asyncio.timeout(60):
         socket = await Socket.open(connection, "/echo")
         await proxy.reload()
         for number in range(3):

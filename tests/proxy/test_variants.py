@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.matrix.client import Connection, connected, fetch
+from stack.matrix.client import Answer, Connection, connected, fetch
 from stack.matrix.programs import PROXY, Apache, Caddy, Nginx, Program
 from stack.ports import any_free
 from stack.service import Service
@@ -144,7 +144,7 @@ async def test_the_application_may_listen_on_unix_sockets(program: type[Program]
     async with running_upstream(f"unix:{paths[0]}") as one, running_upstream(f"unix:{paths[1]}") as two:
         for path in paths:
             path.chmod(0o777)
-        async with program(folder, [f"unix:{path}" for path in paths]) as proxy, asyncio.timeout(20):
+        async with program(folder, [f"unix:{path}" for path in paths]) as proxy, asyncio.timeout(60):
             while not (one.seen and two.seen):
                 assert (await fetch(proxy.port, "/a%2Fb")).status == 200
         assert one.seen[0].target == "/a%2Fb"
@@ -201,9 +201,11 @@ async def test_too_many_requests_are_refused_with_when_to_come_back(
 ) -> None:
     more = {"http.conf": "include mixins/rate-limit.conf;\n"}
     async with Nginx(tmp_path, [upstream.port], more=more) as proxy:
-        answers = await asyncio.gather(*(fetch(proxy.port) for _ in range(120)))
-    refused = [answer for answer in answers if answer.status == 429]
-    assert refused
+        answers: list[Answer] = []
+        refused: list[Answer] = []
+        while not refused:  # a busy machine may be so slow that 120 requests keep to 20 a second, and 40 more
+            answers += await asyncio.gather(*(fetch(proxy.port) for _ in range(120)))
+            refused = [answer for answer in answers if answer.status == 429]
     assert len(answers) - len(refused) >= 41
     assert {answer.one("retry-after") for answer in refused} == {"1"}
     assert all(answer.all("retry-after") == [] for answer in answers if answer.status == 200)
@@ -247,7 +249,7 @@ async def secure(
     assert code == 0, output
     assert clean(output), output
     async with proxy:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await shakes_hands(tls, root):  # noqa: ASYNC110 - Caddy makes certificates as it goes
                 await asyncio.sleep(0.05)
         yield proxy, tls, root
@@ -303,7 +305,7 @@ async def test_limits_hold_with_tls_too(secure: tuple[Program, int, Path], upstr
     context = ssl.create_default_context(cafile=str(root))
     streams = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
     client = Connection(*streams)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await client.head(
             "/", [("Content-Length", str(128 * 1024 * 1024 + 1))], method="POST", host=f"localhost:{port}"
         )
@@ -316,7 +318,7 @@ async def test_limits_hold_with_tls_too(secure: tuple[Program, int, Path], upstr
 async def test_caddy_redirects_http_and_speaks_http_3(upstream: Upstream, folder: Path) -> None:
     plain, tls = any_free(), any_free()
     more = {"CADDY_HTTP_PORT": str(plain), "CADDY_HTTPS_PORT": str(tls)}
-    async with Caddy(folder, [upstream.port], config="tls.Caddyfile", more=more, port=tls):
+    async with Caddy(folder, [upstream.port], config="tls.Caddyfile", more=more, port=plain):
         moved = await fetch(plain, "/path", host="localhost")
         assert moved.status in (301, 308)
         assert moved.one("location") == "https://localhost/path"
@@ -335,7 +337,7 @@ async def quic_versions(port: int) -> list[int]:
     transport, _ = await loop.create_datagram_endpoint(Receiver, remote_addr=("127.0.0.1", port))
     probe = b"\xc0" + struct.pack(">I", 0x1A2A3A4A) + b"\x08destinat\x06source"
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while answers.empty():
                 transport.sendto(probe.ljust(1200, b"\0"))
                 await asyncio.sleep(0.1)
@@ -414,7 +416,7 @@ async def test_the_minimal_variant_works_where_it_was_copied(
         assert "6.6.6.6" not in repr(seen.fields)
         assert seen.one("x-forwarded-for") == "127.0.0.1"
         assert seen.one("x-forwarded-host") == "example.org:8080"
-        async with connected(proxy.port) as client, asyncio.timeout(10):
+        async with connected(proxy.port) as client, asyncio.timeout(60):
             await client.head("/events")
             await client.end()
             await client.event()

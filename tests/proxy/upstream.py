@@ -12,6 +12,8 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection as Accept
 from wsproto.events import BytesMessage, CloseConnection, Ping, Request, TextMessage
 
+from stack.ports import any_free
+
 EVENT = b"data: %d\n\n"
 
 
@@ -187,7 +189,8 @@ class Upstream:
 @contextlib.asynccontextmanager
 async def running_upstream(host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Upstream]:
     """Run an upstream as long as the block."""
-    upstream = Upstream(port, host)
+    # Where a client's end of another connection cannot be in the way when it comes back after a stop.
+    upstream = Upstream(port or any_free(), host)
     await upstream.start()
     try:
         yield upstream

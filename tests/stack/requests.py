@@ -14,7 +14,7 @@ __all__ = ["request", "round_trip"]
 def request(url: str, method: str, path: str, data: object = None) -> tuple[int, Any, dict[str, str]]:
     """Send one request; return status, JSON and headers."""
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     body = None if data is None else json.dumps(data)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})

@@ -223,10 +223,10 @@ def test_ctrl_c_while_installing_leaves_what_the_next_run_repairs(
             text=True,
             start_new_session=True,
         ) as kit:
-            index.settimeout(30)
+            index.settimeout(60)
             with index.accept()[0]:  # pip asks
                 os.killpg(kit.pid, signal.SIGINT)  # as a terminal does
-                _, errors = kit.communicate(timeout=30)
+                _, errors = kit.communicate(timeout=60)
         assert kit.returncode == 130
         assert "kit: interrupted; the same command goes on from here" in errors
         with pytest.raises(ProcessLookupError):

@@ -127,9 +127,9 @@ class Pierhead:
         for pid in [self.process.pid, *self.pids]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
         eventually(lambda: not any(map(alive, self.pids)), f"processes left: {self.pids}")
-        self._reader.join(10)
+        self._reader.join(60)
         assert self.process.stderr is not None
         self.process.stderr.close()
 
@@ -145,8 +145,11 @@ class Pierhead:
         self.process.send_signal(number)
 
     def wait(self, seconds: float = 60.0) -> int:
-        """Wait for the master's end; returns its exit code."""
-        return self.process.wait(seconds)
+        """Wait for the master's end; returns its exit code. Unless it was killed, `log` is complete then."""
+        code = self.process.wait(seconds)
+        if code >= 0:
+            self._reader.join(seconds)
+        return code
 
     def wait_until_begun(self, count: int = 1) -> None:
         """Wait until `count` requests for /slow or /block are being handled; they end after `let_go`."""
@@ -157,7 +160,7 @@ class Pierhead:
         """Have all requests for /slow and /block finish."""
         (self.folder / "go").touch()
 
-    def get(self, target: str = "/", timeout: float = 30.0) -> tuple[int, bytes]:
+    def get(self, target: str = "/", timeout: float = 60.0) -> tuple[int, bytes]:
         """Send one request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:

@@ -20,7 +20,7 @@ def test_port_0_is_chosen_and_told() -> None:
         port = bound.getsockname()[1]
         assert listener_url(bound) == f"http://127.0.0.1:{port}"
         assert holder_of(port).endswith(f"(pid {os.getpid()})")
-        with socket.create_connection(("127.0.0.1", port), 5):
+        with socket.create_connection(("127.0.0.1", port), 60):
             pass
     assert holder_of(port) == ""
 

@@ -68,7 +68,7 @@ def by_cgi(folder: Path, ask: Ask, *command: str, more: bytes = b"") -> Answer:
         input=ask.body + more,
         capture_output=True,
         check=True,
-        timeout=30,
+        timeout=60,
     )
     return cgi_answer(done.stdout, ask.method)
 
@@ -77,7 +77,7 @@ def test_a_connection_on_pipes(folder: Path) -> None:
     both = http_request(Ask()) + http_request(
         Ask("POST", body=b"x" * 300_000, fields=[("Connection", "close")])
     )
-    done = subprocess.run(STDIO, cwd=folder, input=both, capture_output=True, check=True, timeout=30)
+    done = subprocess.run(STDIO, cwd=folder, input=both, capture_output=True, check=True, timeout=60)
     first, _, second = done.stdout.rpartition(b"HTTP/1.1 200 OK\r\n")
     assert b'"stdin":""' in http_answer(first).body
     assert http_answer(b"HTTP/1.1 200 OK\r\n" + second).body == b"x" * 300_000
@@ -87,13 +87,13 @@ def test_a_connection_on_pipes(folder: Path) -> None:
 def test_a_connection_on_files(folder: Path) -> None:
     (folder / "request").write_bytes(http_request(Ask()))
     with (folder / "request").open("rb") as request, (folder / "response").open("wb") as response:
-        subprocess.run(STDIO, cwd=folder, stdin=request, stdout=response, check=True, timeout=30)
+        subprocess.run(STDIO, cwd=folder, stdin=request, stdout=response, check=True, timeout=60)
     assert http_answer((folder / "response").read_bytes()).status == 200
 
 
 def test_an_accepted_connection_as_of_inetd(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        client = socket.create_connection(listening.getsockname(), 30)
+        client = socket.create_connection(listening.getsockname(), 60)
         accepted, peer = listening.accept()
     with client, accepted:
         process = subprocess.Popen(STDIO, cwd=folder, stdin=accepted.fileno(), stdout=accepted.fileno())
@@ -102,7 +102,7 @@ def test_an_accepted_connection_as_of_inetd(folder: Path) -> None:
         answer = bytearray()
         while piece := client.recv(65536):
             answer += piece
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert f'"client":["127.0.0.1",{peer[1]}]' in http_answer(bytes(answer)).body.decode()
 
 
@@ -118,7 +118,7 @@ def test_a_stop_waits_for_the_response(folder: Path) -> None:
         assert process.stdout is not None
         answer = http_answer(process.stdout.read())
         assert (answer.body, answer.one("Connection")) == (b"done", "close")
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_reader_that_left_ends_the_process(folder: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_reader_that_left_ends_the_process(folder: Path) -> None:
         process.stdout.close()
         process.stdin.write(http_request(Ask()))
         process.stdin.flush()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_request_by_cgi(folder: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_request_by_cgi_that_the_gate_refuses(folder: Path) -> None:
 
 def test_a_process_by_cgi_does_not_wait_for_the_end_of_standard_input(folder: Path) -> None:
     with running(folder, RUN, environment(Ask(variables={"SCRIPT_NAME": ""}))) as process:
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_an_application_that_does_not_start_says_so_and_answers_nothing(
     folder: Path, code: str, reason: bytes
 ) -> None:
     (folder / "app.py").write_text(APP + code)
-    done = subprocess.run(STDIO, cwd=folder, input=b"", capture_output=True, check=False, timeout=30)
+    done = subprocess.run(STDIO, cwd=folder, input=b"", capture_output=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (3, b"")
     assert reason in done.stderr
 
@@ -182,7 +182,7 @@ def test_a_listener_that_is_set_makes_it_a_server(folder: Path) -> None:
             line = process.stderr.readline()
             assert line
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 @contextlib.contextmanager

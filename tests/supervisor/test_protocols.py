@@ -25,7 +25,7 @@ from tests.supervisor.harness import APP, Pierhead, eventually
 
 def exchange(client: socket.socket, request: bytes) -> bytes:
     with client:
-        client.settimeout(20)
+        client.settimeout(60)
         client.sendall(request)
         answer = bytearray()
         while piece := client.recv(65536):
@@ -90,6 +90,6 @@ def test_an_inherited_socket_is_served(tmp_path: Path) -> None:
                 client = socket.create_connection(("127.0.0.1", port))
                 assert fastcgi_answer(exchange(client, fastcgi_request(Ask()))).status == 200
                 process.send_signal(signal.SIGTERM)
-                assert process.wait(20) == 0
+                assert process.wait(60) == 0
             finally:
                 process.kill()

@@ -59,7 +59,7 @@ def test_a_passed_socket_is_served_and_the_manager_is_told(
                 told.put(message.decode().splitlines())
 
         def wait_for(line: str) -> list[str]:
-            while line not in (lines := told.get(timeout=20)):
+            while line not in (lines := told.get(timeout=60)):
                 pass
             return lines
 
@@ -73,7 +73,7 @@ def test_a_passed_socket_is_served_and_the_manager_is_told(
             for line in server.log.splitlines()[0].split():
                 if line.startswith("http://127.0.0.1:"):
                     port = int(line.rstrip(",").rpartition(":")[2])
-                    with socket.create_connection(("127.0.0.1", port), 10) as client:
+                    with socket.create_connection(("127.0.0.1", port), 60) as client:
                         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                         assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
             wait_for("WATCHDOG=1")
@@ -99,7 +99,7 @@ def test_a_manager_that_is_busy_misses_nothing_but_the_watchdog(
         thread = threading.Thread(target=systemd.notify, args=["READY=1"])
         monkeypatch.setattr(systemd, "_PATIENCE_S", 20.0)
         thread.start()
-        manager.settimeout(20)
+        manager.settimeout(60)
         while manager.recv(4096) != b"READY=1":
             pass
         thread.join()

@@ -22,7 +22,7 @@ def shown(port: int, before: bytes = b"") -> tuple[str, bytes]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", port), 20) as raw:
+    with socket.create_connection(("127.0.0.1", port), 60) as raw:
         raw.sendall(before)
         with context.wrap_socket(raw) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")

@@ -397,7 +397,7 @@ def test_while_draining_what_is_in_progress_finishes_and_says_close(app: App) ->
         answer = client._call(transport.receive())
         assert CLOSE in answer
         assert bodies(answer) == [b"finished"]
-        assert drained.result(5) == 0
+        assert drained.result(60) == 0
 
 
 def test_what_does_not_finish_in_the_grace_is_cut(app: App) -> None:

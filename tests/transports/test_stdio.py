@@ -44,7 +44,7 @@ class Recorder(asyncio.Protocol):
         self.note("lost")
 
     async def until(self, what: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while what not in self.happened:
                 self.changed.clear()
                 await self.changed.wait()

@@ -158,7 +158,7 @@ def test_draining_closes_and_waits_for_the_peer(app: App, going_away: bool, code
         with pytest.raises(WebSocketClosed) as caught:
             socket.receive()
         assert caught.value.code == code
-        assert drained.result(5) == 0
+        assert drained.result(60) == 0
     assert app.state.closed == [(code, caught.value.reason)]
 
 

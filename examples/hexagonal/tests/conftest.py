@@ -60,6 +60,12 @@ async def on_postgres(clock: Clock) -> AsyncIterator[Shop]:
         yield Shop(users, products, sessions, Plain(), clock)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take its time to connect."""
+    monkeypatch.setattr(postgres, "POOL_TIMEOUT_S", 20.0)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()

@@ -156,6 +156,7 @@ def test_with_everything_real_a_hash_is_kept_and_no_token(
 
 def test_a_database_that_is_down_is_503(root: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/nothing")
+    monkeypatch.setattr(root.postgres, "POOL_TIMEOUT_S", 0.2)
     with Client(root.app) as client:
         assert client.get("/").status == 200
         for response in (client.get("/products"), client.post("/login", json=LOGIN)):

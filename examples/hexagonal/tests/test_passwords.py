@@ -33,7 +33,7 @@ def test_hashing_leaves_the_event_loop_alone_and_too_many_are_refused(
         def hash(self, password: str) -> str:
             began.release()
             assert threading.current_thread() is not threading.main_thread()
-            assert go.wait(30)
+            assert go.wait(60)
             return f"hash of {password}"
 
     async def crowd() -> None:
@@ -41,7 +41,7 @@ def test_hashing_leaves_the_event_loop_alone_and_too_many_are_refused(
         argon2.hasher = Slow()  # type: ignore[assignment]
         tasks = [asyncio.create_task(argon2.hash(str(number))) for number in range(5)]
         for _ in range(passwords.AT_ONCE):
-            assert await asyncio.to_thread(began.acquire, timeout=30)
+            assert await asyncio.to_thread(began.acquire, timeout=60)
         with pytest.raises(Unavailable, match="too many are logging in"):
             await argon2.hash("one too many")
         assert not began.acquire(blocking=False)  # only AT_ONCE have begun

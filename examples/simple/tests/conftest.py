@@ -23,6 +23,7 @@ def module() -> ModuleType:
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.POOL_TIMEOUT_S = module.STATEMENT_TIMEOUT_S = 20  # a busy machine may take its time
     return module
 
 

@@ -76,7 +76,7 @@ def send(client: Client, *texts: str) -> list[str]:
 
 
 def eventually(condition: Any) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

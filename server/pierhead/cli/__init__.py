@@ -6,9 +6,7 @@ listener (`run`), or a 4xx response (`request`). 5 a 5xx response (`request`). 1
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
@@ -59,6 +57,8 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"pierhead {_version()}")
         return 0
     if name not in COMMANDS:
+        import difflib
+
         close = difflib.get_close_matches(name, COMMANDS, 1)
         fix = f"did you mean {close[0]}?" if close else f"there are: {', '.join(COMMANDS)}"
         raise ConfigError(f"there is no command {name!r}; {fix}")
@@ -80,6 +80,8 @@ def _overview() -> str:
 
 
 def _version() -> str:
+    import importlib.metadata  # which takes longer than all of `pierhead health`, so only where it is needed
+
     try:
         return importlib.metadata.version("pierhead")
     except importlib.metadata.PackageNotFoundError:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pierhead.cli.options import Parser, add_application, add_config, add_settings, configuration
+from pierhead.cli.options import add_application, add_config, add_settings, configuration
+from pierhead.cli.parser import Parser
 from pierhead.config.settings import Kind, Knob, knobs
 from pierhead.config.values import format_value
 from pierhead.errors import LoadError

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from pierhead.cli.options import Parser
+from pierhead.cli.parser import Parser
 from pierhead.errors import ConfigError
 
 __all__ = ["main"]

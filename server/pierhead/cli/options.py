@@ -1,21 +1,21 @@
-"""Command line options: one for each setting, and parsers that say what was probably meant."""
+"""Command line options: one for each setting."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from pierhead.cli.parser import Parser
 from pierhead.config import Configuration, load_configuration
 from pierhead.config.settings import Kind, knobs
 from pierhead.config.sources import VARIABLE_PREFIX, option_name
 from pierhead.config.values import format_value
 from pierhead.errors import ConfigError
 
-__all__ = ["Parser", "add_application", "add_config", "add_settings", "configuration"]
+__all__ = ["add_application", "add_config", "add_settings", "configuration"]
 
 _METAVARS = {
     Kind.TEXT: "TEXT",
@@ -25,38 +25,6 @@ _METAVARS = {
     Kind.LIST: "ITEM",
     Kind.MODE: "MODE",
 }
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that takes options and arguments in any order, and knows the nearest option to a wrong one."""
-
-    def __init__(self, command: str, description: str, epilog: str = "", usage: str | None = None) -> None:
-        super().__init__(
-            prog=f"pierhead {command}",
-            usage=usage,
-            description=description,
-            epilog=epilog or None,
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        self.options: list[str] = []
-
-    def option(self, name: str, **about: Any) -> None:
-        """Add an option, unset when it is not given."""
-        self.options.append(name)
-        self.add_argument(name, default=argparse.SUPPRESS, **about)
-
-    def parse(self, argv: Sequence[str]) -> dict[str, Any]:
-        """Return what is given; wrong usage is reported and raises SystemExit(2)."""
-        found, unknown = self.parse_known_intermixed_args(argv)
-        for item in unknown:
-            name = item.partition("=")[0]
-            if name.startswith("-"):
-                close = difflib.get_close_matches(name, self.options, 1)
-                self.error(f"there is no option {name}" + (f"; did you mean {close[0]}?" if close else ""))
-        if unknown:
-            self.error(f"one argument too many: {unknown[0]}")
-        return vars(found)
 
 
 def add_application(parser: Parser, *, optional: bool) -> None:

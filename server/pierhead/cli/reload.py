@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pierhead.cli.options import Parser, add_config, add_settings, configuration
+from pierhead.cli.options import add_config, add_settings, configuration
+from pierhead.cli.parser import Parser
 from pierhead.errors import ConfigError
 
 __all__ = ["main"]

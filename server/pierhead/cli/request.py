@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pierhead.cli.options import Parser, add_application, add_config, add_settings, configuration
+from pierhead.cli.options import add_application, add_config, add_settings, configuration
+from pierhead.cli.parser import Parser
 from pierhead.cli.simulation import Seen, read_jar, read_upload, write_jar
 from pierhead.errors import ConfigError, LoadError
 

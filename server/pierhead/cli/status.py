@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pierhead.cli.options import Parser, add_config, add_settings, configuration
+from pierhead.cli.options import add_config, add_settings, configuration
+from pierhead.cli.parser import Parser
 from pierhead.errors import ConfigError
 
 __all__ = ["fetch", "main", "render"]

@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pierhead.cli.options import Parser, add_config, add_settings, configuration
+from pierhead.cli.options import add_config, add_settings, configuration
+from pierhead.cli.parser import Parser
 from pierhead.cli.status import fetch, render
 from pierhead.errors import ConfigError
 

@@ -171,7 +171,7 @@ def test_an_answer_that_has_begun_is_not_asked_for_again() -> None:
         return numbered(connection, request) if request == 1 else render(RecordType.STDOUT, 1, b"Content-")
 
     with running(answers) as program:
-        application = FastCGIApplication(program.url, idle_connections=1, timeout_s=0.3)
+        application = FastCGIApplication(program.url, idle_connections=1, timeout_s=3.0)
         with Client(application) as client:
             assert client.get("/").status == 200
             assert client.get("/").status == 504
@@ -203,8 +203,9 @@ def test_connections_that_wait_for_long_are_closed() -> None:
     async def main(program: Program) -> None:
         idle = IdleConnections(2, idle_s=0.02)
         _, port = program.url.rsplit(":", 1)
-        for _ in range(3):
-            idle.keep(await asyncio.open_connection("127.0.0.1", int(port)))
+        opened = [await asyncio.open_connection("127.0.0.1", int(port)) for _ in range(3)]
+        for streams in opened:
+            idle.keep(streams)
         assert len(idle) == 2
         while len(idle):  # noqa: ASYNC110 - the timer is its own
             await asyncio.sleep(0.005)

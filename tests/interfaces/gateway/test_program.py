@@ -190,11 +190,10 @@ def test_a_program_that_is_missing_or_not_executable(program: Make, caplog: pyte
 
 def test_a_program_that_hangs(program: Make, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    with client(program(f"#!/bin/sh\necho $$ >{pid}\nsleep 1000\n"), timeout_s=0.5) as served:
+    with client(program(f"#!/bin/sh\necho $$ >{pid}\nsleep 1000\n"), timeout_s=5) as served:
         assert served.get("/").status == 504
-    assert "it wrote nothing for 0.5 s" in caplog.text
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid.read_text()), 0)
+    assert "it wrote nothing for 5 s" in caplog.text
+    wait_for_end(int(pid.read_text()))
 
 
 def test_a_program_that_is_killed_in_its_body_cuts_the_connection(
@@ -218,10 +217,14 @@ def test_a_client_that_leaves_ends_the_program_and_its_children(program: Make, t
     with client(program(text)) as served:
         with served.stream("GET", "/") as response:
             assert next(iter(response)) == b"started\n"
-        deadline = time.monotonic() + DEADLINE_S
-        while _alive(int(pid.read_text())):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for_end(int(pid.read_text()))
+
+
+def wait_for_end(pid: int) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while _alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def _alive(pid: int) -> bool:

@@ -59,7 +59,7 @@ def php(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
         process = subprocess.Popen([program, "-b", str(path)], env=environment, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + DEADLINE_S
-        while not path.exists():
+        while not accepts(path):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -67,6 +67,12 @@ def php(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     finally:
         process.terminate()
         process.wait(DEADLINE_S)
+
+
+def accepts(path: Path) -> bool:
+    """Tell whether somebody listens; the file is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def answering(answer: Callable[[socket.socket, int], None]) -> Iterator[int]:
             listening.shutdown(socket.SHUT_RDWR)
             accepting.join()
             for thread in threads:
-                thread.join(5)
+                thread.join(60)
 
 
 def always(answer: bytes) -> Callable[[socket.socket, int], None]:

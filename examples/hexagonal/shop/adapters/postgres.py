@@ -17,6 +17,8 @@ __all__ = ["Database", "Products", "Sessions", "Users", "connected"]
 
 log = logging.getLogger("hexagonal")
 
+POOL_TIMEOUT_S = 0.8
+
 Connection = psycopg.AsyncConnection[TupleRow]
 Pool = AsyncConnectionPool[Connection]
 
@@ -42,10 +44,10 @@ async def connected(url: str, password: str | None = None) -> AsyncIterator[Data
             await pool.check()
             raise
 
-    # Nobody waits longer than `timeout` s for a connection, nor with more than `max_waiting` others.
+    # Nobody waits longer than `timeout` for a connection, nor with more than `max_waiting` others.
     pool: Pool = AsyncConnectionPool(
         url, connection_class=Connection, kwargs=arguments,
-        min_size=1, max_size=4, max_waiting=200, timeout=0.8,
+        min_size=1, max_size=4, max_waiting=200, timeout=POOL_TIMEOUT_S,
         reconnect_timeout=2, check=check, open=False, name="hexagonal",
     )  # fmt: skip
     async with pool:

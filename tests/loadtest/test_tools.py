@@ -61,7 +61,7 @@ def test_of_wrks_latencies_only_those_count_that_were_measured(stack: FakeStack)
 @pytest.mark.wrk
 @needs_wrk
 def test_wrk_counts_wrong_status_codes(stack: FakeStack) -> None:
-    stack.fail_after = 20
+    stack.fail_after = 2
     sample = run_wrk(stack.url + "/", duration_s=1, connections=2)
     assert sample.errors["status"] > 0
     assert not sample.valid

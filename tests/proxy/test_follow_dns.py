@@ -101,6 +101,32 @@ async def test_all_addresses_may_be_replaced_at_once(
     await upstream.start()
 
 
+async def test_it_finds_httpd_wherever_that_has_its_pid_file(
+    upstream: Upstream, other: Upstream, tmp_path: Path
+) -> None:
+    more = {"site.conf": "PidFile elsewhere.pid\n"}  # as the shipped site.conf for containers has it
+    following = Following(tmp_path, [upstream.port], more=more)
+    following.resolve_to("127.0.0.1")
+    async with following:
+        following.resolve_to("127.0.0.1", "127.0.0.2")
+        async with asyncio.timeout(60):
+            while not other.seen:
+                assert (await fetch(following.port)).status == 200
+
+
+async def test_the_last_of_many_changes_is_not_lost(
+    following: Following, upstream: Upstream, other: Upstream
+) -> None:
+    """httpd hears nothing while it reloads."""
+    for number in range(30):
+        following.resolve_to("127.0.0.1", f"127.0.0.{number + 3}")
+        await following.until_said(f"application: 127.0.0.1 127.0.0.{number + 3}")
+    following.resolve_to("127.0.0.2")
+    async with asyncio.timeout(60):
+        while not other.seen:
+            assert (await fetch(following.port)).status in (200, 503)
+
+
 async def test_a_name_service_that_knows_nothing_is_not_believed(following: Following) -> None:
     following.resolve_to()
     async with asyncio.timeout(60):

@@ -16,13 +16,25 @@ from stack.matrix.target import Target, arrived
 GROUP = "Streams and uploads"
 MIB = 1 << 20
 AT_ONCE_MS = 200.0
+PATIENCE_S = 30.0
 
 
 async def event_latency(target: Target, path: str, fields: Fields, name: str) -> str:
     """Read events that say when they were sent; tell whether each came before the next one was sent.
 
-    The quickest of them must be quick: all of them, on a machine that has nothing else to do.
+    The quickest of them must be quick: all of them, on a machine that has nothing else to do. On one that is
+    busy it may take more than one attempt; what a proxy holds back is late in all of them.
     """
+    until = time.monotonic() + PATIENCE_S
+    while (
+        outcome := await one_latency(target, path, fields, name)
+    ) != "at once" and time.monotonic() < until:
+        pass
+    return outcome
+
+
+async def one_latency(target: Target, path: str, fields: Fields, name: str) -> str:
+    """Make one attempt of `event_latency`."""
     latencies, late, previous = [], 0, 0.0
     async with target.connected() as connection:
         await connection.head(path, fields, host=target.host)

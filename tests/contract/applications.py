@@ -113,8 +113,11 @@ def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
     return iter(pieces)
 
 
-INTERFACES = ("native", "asgi", "wsgi", "CGI program", "FastCGI program", "SCGI program")
-"""By what an application is called: the three last are programs of their own, as in any language."""
+INTERFACES = ("native", "isolated", "asgi", "wsgi", "CGI program", "FastCGI program", "SCGI program")
+"""By what an application is called.
+
+`isolated` is native, each request in a process of its own; the three last are programs, as in any language.
+"""
 
 
 def host_of(interface: str) -> str:
@@ -126,6 +129,10 @@ def make(interface: str, upstreams: Mapping[str, int], program: Path) -> Applica
     """Return the application behind an interface; `upstreams` are ports by protocol, where it is running."""
     if interface == "native":
         return adapt(native(), name="native")
+    if interface == "isolated":
+        from tests.contract.isolated import IsolatedApplication
+
+        return IsolatedApplication(adapt(native(), name="isolated"))
     if interface == "asgi":
         return adapt(asgi, interface="asgi", name="asgi")
     if interface == "wsgi":

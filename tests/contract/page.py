@@ -36,9 +36,12 @@ def table() -> str:
     lines = [f"| | {' | '.join(INTERFACES)} |", "| --- |" + " --- |" * len(INTERFACES)]
     for way in [*DIRECT, *SERVERS]:
         different = DIFFERENCES.get(way, SAME)
-        count = sum(case.name not in different.cases for case in asked(way))
+        counts = [
+            str(sum(case.name not in different.cases for case in asked(way, interface)))
+            for interface in INTERFACES
+        ]
         note = f" ({different.what})" if different.what else ""
-        lines.append(f"| {way}{note} | {' | '.join([str(count)] * len(INTERFACES))} |")
+        lines.append(f"| {way}{note} | {' | '.join(counts)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -15,13 +15,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from pierhead.config import Settings
+from pierhead.interfaces.base import Application
 from pierhead.interfaces.native import NativeApplication
 from pierhead.supervisor.listeners import bind
 from pierhead.transports.gateway import CgiConnection
 from pierhead.transports.server import Server
 from pierhead.transports.stdio import StreamTransport
 from tests.certificates import make_certificate
-from tests.contract.applications import ByHost, native
+from tests.contract.applications import ByHost, host_of, native
 from tests.contract.executable import write_program
 from tests.contract.http2 import ask_by_http2
 from tests.contract.wire import (
@@ -94,6 +95,10 @@ class Serving:
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
         self._application.stop_master()
+
+    def application(self, interface: str) -> Application:
+        """Return the application behind an interface."""
+        return self._application.applications[host_of(interface)]
 
     def ways(self) -> dict[str, Way]:
         """Return the ways by name."""

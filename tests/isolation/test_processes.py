@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from pierhead.cli.status import fetch, render
-from tests.isolation.harness import APP, answer, begun, isolated_processes
+from tests.isolation.harness import APP, answer, begun, busy, isolated_processes
 from tests.supervisor.harness import Load, Pierhead, alive, eventually, parent_of
 
 
@@ -135,6 +137,7 @@ def test_who_waits_too_long_for_a_process_gets_503_and_all_of_it_is_counted(tmp_
 def test_a_start_that_fails_in_a_process_is_a_failed_start(tmp_path: Path) -> None:
     source = """
 import os
+import re
 from pierhead import App
 app = App()
 
@@ -149,6 +152,7 @@ def start() -> None:
 
 SINGLE = """
 import os
+import re
 from pierhead import App, Server
 app = App()
 
@@ -184,3 +188,25 @@ def test_a_server_within_a_program_has_processes_too(tmp_path: Path) -> None:
             eventually(lambda: not alive(facts["pid"]) and not alive(facts["ppid"]), "both leave")
         finally:
             process.kill()
+
+
+def test_processes_that_end_leave_no_descriptors_open(hasty: Pierhead) -> None:
+    """The event loop may open one of its own with the first connection: there was one."""
+    answer(hasty)
+    (worker,) = hasty.workers()
+    eventually(lambda: len(isolated_processes(hasty)) == 1 and busy(hasty) == 0, "only one is idle")
+    before = open_files(worker)
+    for _ in range(5):
+        assert hasty.get("/exit/1")[0] == 502
+        assert hasty.get("/segfault")[0] == 502
+    eventually(lambda: len(isolated_processes(hasty)) == 1 and busy(hasty) == 0, "only one is idle again")
+    eventually(lambda: open_files(worker) == before, f"only {before} are open, not {open_files(worker)}")
+
+
+def open_files(pid: int) -> list[str]:
+    """Return what a process has open, without numbers."""
+    found = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            found.append(re.sub(r"\d+", "", str(fd.readlink())))
+    return sorted(found)

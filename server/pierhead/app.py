@@ -62,10 +62,13 @@ class Listed:
     """The name of the application it belongs to."""
     priority: int = 0
     """An endpoint's priority; routes are at 0."""
+    isolated: bool = False
+    """Whether what leads to it runs in a process of its own (`isolation="process"`)."""
 
     def __str__(self) -> str:
         priority = f"  priority {self.priority}" if self.methods == ("ANY",) else ""
-        return f"{','.join(self.methods):<10} {self.pattern}  {self.handler}{priority}"
+        isolated = "  isolated" if self.isolated else ""
+        return f"{','.join(self.methods):<10} {self.pattern}  {self.handler}{priority}{isolated}"
 
 
 class App:
@@ -354,7 +357,9 @@ class App:
         for route, methods in self.router.routes:
             handler = route.handler
             path = prefix + route.pattern.text
-            listed.append(Listed(path, methods, handler.name, handler.where, self.name))
+            listed.append(
+                Listed(path, methods, handler.name, handler.where, self.name, isolated=handler.isolated)
+            )
         for mount in self.router.mounts:
             listed += mount.app.routes(prefix + mount.prefix)
         return listed + [self._listed(endpoint, prefix) for endpoint in self.after]
@@ -384,7 +389,15 @@ class App:
 
     def _listed(self, endpoint: Endpoint, prefix: str) -> Listed:
         handler = endpoint.handler
-        return Listed(prefix + "*", ("ANY",), handler.name, handler.where, self.name, endpoint.priority)
+        return Listed(
+            prefix + "*",
+            ("ANY",),
+            handler.name,
+            handler.where,
+            self.name,
+            endpoint.priority,
+            handler.isolated,
+        )
 
 
 def _methods(path: str, methods: Iterable[str]) -> tuple[str, ...]:

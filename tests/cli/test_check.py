@@ -67,6 +67,29 @@ def test_the_routes_of_the_application_are_listed(capsys: pytest.CaptureFixture[
     assert lines[2].split()[1:3] == ["POST,PUT", "/echo"]
 
 
+def test_what_is_isolated_is_marked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "apart.py").write_text(
+        "from pierhead import App\n"
+        "app = App()\n"
+        "@app.get('/own', isolation='process')\n"
+        "async def own(request): ...\n"
+        "@app.get('/shared')\n"
+        "async def shared(request): ...\n"
+        "@app.endpoint(priority=-1, isolation='process')\n"
+        "async def last(request): ...\n"
+    )
+    assert main(["check", "apart:app"]) == 0
+    lines = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert {line.split()[2]: line.split()[-1] == "isolated" for line in lines[1:]} == {
+        "/own": True,
+        "/shared": False,
+        "*": True,
+    }
+    assert main(["check", "apart:app", "--isolation", "process"]) == 0
+    head = capsys.readouterr().out.split("\n\n")[1].splitlines()[0]
+    assert head.startswith("# apart:app (isolated: each request in a process of its own), in the order")
+
+
 def test_the_application_is_found_in_app_dir(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

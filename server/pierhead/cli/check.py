@@ -98,6 +98,8 @@ def _listed(name: str, application: Application) -> Iterator[str]:
     from pierhead.isolation.layer import Isolated
 
     if isinstance(application, Isolated):
+        if application.whole:
+            name += " (isolated: each request in a process of its own)"
         application = application.application
     if not isinstance(application, NativeApplication):
         yield f"# {name} loads; it does not list its routes"
@@ -107,7 +109,15 @@ def _listed(name: str, application: Application) -> Iterator[str]:
         yield f"# {name} loads; it has no routes"
         return
     yield f"# {name}, in the order in which it is asked"
-    rows = [(",".join(item.methods), item.pattern, item.handler, item.where) for item in listed]
+    rows = [
+        (
+            ",".join(item.methods),
+            item.pattern,
+            item.handler,
+            f"{item.where}{'  isolated' if item.isolated else ''}",
+        )
+        for item in listed
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]

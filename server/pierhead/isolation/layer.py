@@ -58,7 +58,8 @@ class Isolated(Layer):
         """Whether it was reloaded by itself: `application` has the code from before."""
         self._isolation: Isolation | None = None
         self._limits = limits
-        self._whole = whole
+        self.whole = whole
+        """Whether all of its requests are isolated, not only those of some routes."""
         self._respond = application.respond
 
     def settle(self, isolation: Isolation, nursery: Nursery, part: int) -> Pool:
@@ -79,7 +80,7 @@ class Isolated(Layer):
             except BaseException:
                 await self.pool.close()
                 raise
-        if self.pool is None or not self._whole:
+        if self.pool is None or not self.whole:
             await self.application.start()
 
     async def stop(self) -> None:
@@ -88,7 +89,7 @@ class Isolated(Layer):
             if self.pool is not None:
                 await self.pool.close()
         finally:
-            if self.pool is None or not self._whole:
+            if self.pool is None or not self.whole:
                 await self.application.stop()
 
     async def _start_reloaded(self) -> bool:
@@ -113,14 +114,14 @@ class Isolated(Layer):
     def respond(self, request: Request) -> Coroutine[Any, Any, Response | None]:
         """Have a process answer, or the application here."""
         pool = self.pool
-        if pool is None or not (self._whole or self._leads_to_isolated(request)):
+        if pool is None or not (self.whole or self._leads_to_isolated(request)):
             return self._respond(request)
         return answer(pool, request)
 
     async def converse(self, socket: WebSocket) -> None:
         """Have a process converse, or the application here."""
         pool = self.pool
-        if pool is None or not (self._whole or self._leads_to_isolated(socket.request, websocket=True)):
+        if pool is None or not (self.whole or self._leads_to_isolated(socket.request, websocket=True)):
             await self.application.converse(socket)
         else:
             await converse(pool, socket)

@@ -59,6 +59,10 @@ def test_an_unknown_command_says_which_there_are(
     ("arguments", "message"),
     [
         (["--worker", "2"], r"there is no option --worker; did you mean --workers\?"),
+        (
+            ["--port", "8000"],
+            r"there is no option --port; the address is one: --listen http://127\.0\.0\.1:8000$",
+        ),
         (["--zzz"], r"there is no option --zzz$"),
         (["a:b", "c:d"], r"one argument too many: c:d"),
         (["--workers"], r"argument --workers: expected one argument"),

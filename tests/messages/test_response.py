@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from pierhead.messages.files import FileBody
 from pierhead.messages.headers import Headers
+from pierhead.messages.request import Request
 from pierhead.messages.response import Response
 
 
@@ -168,6 +169,10 @@ def test_what_json_does_not_have() -> None:
         Response.json({"path": Path()})
     with pytest.raises(TypeError, match="cannot encode type"):
         Response.json(Point)
+    coroutine = Request("GET", "/", Headers()).json()
+    with pytest.raises(TypeError, match="cannot encode coroutine: await it first"):
+        Response.json({"body": coroutine})
+    coroutine.close()
     with pytest.raises(ValueError, match="JSON compliant"):
         Response.json(float("nan"))
 

@@ -38,6 +38,7 @@ def test_a_fixed_pattern_is_the_path_to_the_letter(text: str, fixed: bool) -> No
         ("/users?page=1", "a path has no query and no fragment: .*; read the query from request.query"),
         ("/a#b", "a path has no query and no fragment"),
         ("/v{major}", r"a parameter is a whole segment, \{name\} or \{name:converter\}, not 'v\{major\}'"),
+        ("/<int:id>", r"a parameter is \{name\} or \{name:converter\}, not '<int:id>'"),
         ("/{}", "a parameter is a whole segment"),
         ("/{id:}", "a parameter is a whole segment"),
         ("/{1st}", "a parameter is a whole segment"),
@@ -50,3 +51,8 @@ def test_a_fixed_pattern_is_the_path_to_the_letter(text: str, fixed: bool) -> No
 def test_a_mistake_is_named_with_its_fix(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_pattern(text)
+
+
+def test_a_decorator_without_brackets_is_told_what_it_lacks() -> None:
+    with pytest.raises(TypeError, match=r"a path is a str, not function: write @app\.get\('/path'\)"):
+        parse_pattern(lambda request: None)  # type: ignore[arg-type]

@@ -8,6 +8,9 @@ from typing import Any
 
 __all__ = ["Parser"]
 
+# What other servers call parts of it.
+_ADDRESSES = ("--port", "--host", "--bind", "-p", "-b")
+
 
 class Parser(argparse.ArgumentParser):
     """A parser that takes options and arguments in any order, and knows the nearest option to a wrong one."""
@@ -34,10 +37,16 @@ class Parser(argparse.ArgumentParser):
         for item in unknown:
             name = item.partition("=")[0]
             if name.startswith("-"):
-                import difflib
-
-                close = difflib.get_close_matches(name, self.options, 1)
-                self.error(f"there is no option {name}" + (f"; did you mean {close[0]}?" if close else ""))
+                self.error(f"there is no option {name}{self._meant(name)}")
         if unknown:
             self.error(f"one argument too many: {unknown[0]}")
         return vars(found)
+
+    def _meant(self, name: str) -> str:
+        """Return what is said of an option that does not exist: which one is probably meant."""
+        import difflib
+
+        if name in _ADDRESSES and "--listen" in self.options:
+            return "; the address is one: --listen http://127.0.0.1:8000"
+        close = difflib.get_close_matches(name, self.options, 1)
+        return f"; did you mean {close[0]}?" if close else ""

@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     add_application(parser, optional=False)
     parser.add_argument("method", metavar="METHOD", help="the method, such as GET")
     parser.add_argument("path", metavar="PATH", help="the path, with a query if you like")
-    parser.add_argument("pairs", nargs="*", metavar="name=value", help="query or form")
+    parser.add_argument("pairs", nargs="*", default=[], metavar="name=value", help="query or form")
     parser.option("--header", action="append", metavar="'NAME: VALUE'", help="a header field; repeatable")
     parser.option("--cookie", action="append", metavar="NAME=VALUE", help="a cookie; repeatable")
     parser.option("--json", metavar="TEXT", help="a JSON body, sent as it is")

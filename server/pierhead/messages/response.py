@@ -248,9 +248,8 @@ def _to_json(value: object) -> Any:
         return dict(value)
     if isinstance(value, set | frozenset):
         return list(value)
-    raise TypeError(
-        f"Response.json cannot encode {type(value).__name__}: convert it to dict, list or str first"
-    )
+    fix = "await it first" if hasattr(value, "__await__") else "convert it to dict, list or str first"
+    raise TypeError(f"Response.json cannot encode {type(value).__name__}: {fix}")
 
 
 _encode = json.JSONEncoder(

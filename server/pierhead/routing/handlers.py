@@ -71,8 +71,12 @@ class Handler:
             signature.bind(*positional, **dict.fromkeys(names))
         except TypeError as error:
             arguments = ", ".join([*positional, *(f"{name}=..." for name in names)])
+            why = str(error)
+            if not signature.parameters:
+                name, wanted = self.name.rpartition(".")[2], ", ".join([*positional, *names])
+                why = f"it takes no arguments; write def {name}({wanted})"
             raise TypeError(
-                f"{what}: {self.name} cannot be called with ({arguments}): {error} ({self.where})"
+                f"{what}: {self.name} cannot be called with ({arguments}): {why} ({self.where})"
             ) from None
 
     def __repr__(self) -> str:
@@ -134,8 +138,13 @@ def to_response(result: Any, handler: Handler) -> Response:
     if isinstance(result, bytes):
         return Response(result)
     fix = "return a Response, str, bytes, dict or list, or None to pass the request on"
+    if isinstance(result, tuple):
+        fix = "another status than 200 is given by a Response: Response.json({...}, status=201)"
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()
-        fix = "it wraps an `async def` function: make the wrapper `async def` too and await it there"
+        fix = (
+            "make it `async def` and await what it returned there; a `def` handler reads the body by"
+            " request.blocking, such as request.blocking.json()"
+        )
     raise TypeError(f"{handler.name} returned {type(result).__name__}; {fix} ({handler.where})")

@@ -42,7 +42,12 @@ class Pattern:
 
 
 def parse_pattern(text: str) -> Pattern:
-    """Take a pattern apart; raises ValueError that says what is malformed in it and how it is written."""
+    """Take a pattern apart; raises ValueError that says what is malformed in it and how it is written.
+
+    Raises TypeError for what is no text, such as the function of a decorator without brackets.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"a path is a str, not {type(text).__name__}: write @app.get('/path') and the like")
     if not text.startswith("/"):
         raise ValueError(f"a path begins with '/', {text!r} does not")
     if "?" in text or "#" in text:
@@ -59,6 +64,8 @@ def parse_pattern(text: str) -> Pattern:
                 raise ValueError(
                     f"{text!r}: a parameter is a whole segment, {{name}} or {{name:converter}}, not {piece!r}"
                 )
+            if piece.startswith("<"):  # as other frameworks write them
+                raise ValueError(f"{text!r}: a parameter is {{name}} or {{name:converter}}, not {piece!r}")
             segments.append(piece)
             continue
         parameter = Parameter(match[1], match[2] or "str")

@@ -198,7 +198,8 @@ def _reason(error: OSError, listener: ListenURL) -> str:
     if error.errno == errno.EADDRINUSE and listener.port:
         holder = holder_of(listener.port)
         return (
-            f"the port is in use{' by ' + holder if holder else ''}; stop that program or choose another port"
+            f"the port is in use{' by ' + holder if holder else ''}; stop that program or choose"
+            " another port: --listen http://127.0.0.1:8000, or PIERHEAD_LISTEN"
         )
     if error.errno == errno.EACCES and 0 < listener.port < 1024:
         return "ports below 1024 are for root (or CAP_NET_BIND_SERVICE); choose another port"

@@ -147,11 +147,15 @@ async def take(request):
     return {"fields": list(form.items()), "files": files}
 """)
     (tmp_path / "pier.txt").write_text("wood")
-    command = ["request", "uploads:app", "POST", "/", "title=Pier", "--upload", "photo=@pier.txt"]
-    assert main(command) == 0
+    (tmp_path / 'a "b".bin').write_text("rope!")
+    command = ["request", "uploads:app", "POST", "/", "title=Pier"]
+    assert main([*command, "--upload", "photo=@pier.txt", "--upload", 'photo=@a "b".bin']) == 0
     found = body(capsys)
     assert found["fields"] == [["title", "Pier"]]
-    assert found["files"] == [["photo", "pier.txt", "text/plain; charset=utf-8", 4]]
+    assert found["files"] == [
+        ["photo", "pier.txt", "text/plain; charset=utf-8", 4],
+        ["photo", 'a "b".bin', "application/octet-stream", 5],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def _request(given: dict[str, Any]) -> dict[str, Any]:
     if "upload" in given:
         if "json" in given:
             raise ConfigError("--upload is a form, and --json is none: leave one of them out")
-        request["files"] = dict(read_upload(text) for text in given["upload"])
+        request["files"] = [read_upload(text) for text in given["upload"]]
         request["data"] = pairs
         return request
     if "json" in given:

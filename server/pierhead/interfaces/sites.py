@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from pierhead.config.apps import AppSettings
 from pierhead.errors import HTTPError
@@ -146,9 +147,10 @@ class Sites:
                 prefix = site.settings.path
                 if prefix == "/":
                     return site
-                if path == prefix or path.startswith(f"{prefix}/"):
-                    request.root_path += prefix
-                    request.raw_path = path[len(prefix) :] or "/"
+                used = _used(path, prefix)
+                if used:
+                    request.root_path += path[:used]
+                    request.raw_path = path[used:] or "/"
                     return site
         return None
 
@@ -171,6 +173,16 @@ class Sites:
             raise  # noqa: PLE0704 - the exception that is being handled
         logger.exception("%s %s: it answers 503, the others go on", site.name, what)
         site.application = None
+
+
+def _used(path: str, prefix: str) -> int:
+    """Return how much of a raw path is its prefix, 0 where it has another; %61 is an a, %2F no slash."""
+    if path == prefix or path.startswith(f"{prefix}/"):
+        return len(prefix)
+    if "%" not in path:
+        return 0
+    segments = path.split("/", prefix.count("/") + 1)[: prefix.count("/") + 1]
+    return len("/".join(segments)) if [unquote(each) for each in segments] == prefix.split("/") else 0
 
 
 def _unavailable() -> Response:

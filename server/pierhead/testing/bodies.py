@@ -8,14 +8,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-__all__ = ["request_body"]
+__all__ = ["Files", "request_body"]
+
+_File = tuple[str, bytes, str]
+Files = Mapping[str, _File] | Iterable[tuple[str, _File]]
+"""Files of a form by the names of their fields: file name, content and media type of each."""
+_ESCAPES = {ord("\r"): "%0D", ord("\n"): "%0A", ord('"'): "%22"}  # as browsers write names
 
 
 def request_body(
     content: bytes | str | Iterable[bytes] | None,
     data: Mapping[str, Any] | Iterable[tuple[str, Any]] | None,
     json: Any,
-    files: Mapping[str, tuple[str, bytes, str]] | None,
+    files: Files | None,
 ) -> tuple[list[tuple[str, str]], list[bytes]]:
     """Return the header fields and the pieces of a request body."""
     kind = ""
@@ -42,14 +47,17 @@ def request_body(
 def _multipart(
     boundary: str,
     data: Mapping[str, Any] | Iterable[tuple[str, Any]],
-    files: Mapping[str, tuple[str, bytes, str]],
+    files: Files,
 ) -> bytes:
     """Render a multipart/form-data body (RFC 7578)."""
     parts = bytearray()
     for name, value in data.items() if isinstance(data, Mapping) else data:
-        parts += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-    for name, (filename, content, media_type) in files.items():
-        disposition = f'form-data; name="{name}"; filename="{filename}"'
+        disposition = f'form-data; name="{name.translate(_ESCAPES)}"'
+        parts += f"--{boundary}\r\nContent-Disposition: {disposition}\r\n\r\n{value}\r\n".encode()
+    for name, (filename, content, media_type) in files.items() if isinstance(files, Mapping) else files:
+        disposition = (
+            f'form-data; name="{name.translate(_ESCAPES)}"; filename="{filename.translate(_ESCAPES)}"'
+        )
         parts += f"--{boundary}\r\nContent-Disposition: {disposition}\r\n".encode()
         parts += f"Content-Type: {media_type}\r\n\r\n".encode() + content + b"\r\n"
     return bytes(parts + f"--{boundary}--\r\n".encode())

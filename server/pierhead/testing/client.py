@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import h11
 
-from pierhead.testing.bodies import request_body
+from pierhead.testing.bodies import Files, request_body
 from pierhead.testing.responses import ClientResponse, ClientStream
 from pierhead.testing.runner import AnyApp, Runner
 from pierhead.testing.session import CookieJar, Session
@@ -55,7 +55,7 @@ class Client(Runner):
         content: bytes | str | Iterable[bytes] | None = None,
         data: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
         json: Any = None,
-        files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        files: Files | None = None,
     ) -> ClientResponse:
         """Send a request and return its whole response.
 
@@ -80,7 +80,7 @@ class Client(Runner):
         content: bytes | str | Iterable[bytes] | None = None,
         data: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
         json: Any = None,
-        files: Mapping[str, tuple[str, bytes, str]] | None = None,
+        files: Files | None = None,
     ) -> Iterator[ClientStream]:
         """Send a request and give the response while it comes; leaving the block disconnects."""
         fields, pieces = request_body(content, data, json, files)

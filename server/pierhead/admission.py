@@ -12,6 +12,8 @@ from collections.abc import Coroutine, Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
 from pierhead.board import Cell, Row
+from pierhead.errors import ClientDisconnected
+from pierhead.interfaces.conversation import departure
 from pierhead.interfaces.layer import Layer
 from pierhead.messages.response import Response
 
@@ -64,8 +66,11 @@ class Admission(Layer):
         return self._respond_later(request)
 
     async def converse(self, socket: WebSocket) -> None:
-        """Pass the WebSocket on, at once or when it is its turn, or refuse it with 503."""
-        if (len(self.in_flight) < self._most and not self.line) or await self._wait():
+        """Pass the WebSocket on, at once or when it is its turn, or refuse it with 503.
+
+        Raises ClientDisconnected where its client leaves the line.
+        """
+        if (len(self.in_flight) < self._most and not self.line) or await _unless_left(socket, self._wait()):
             await self.application.converse(socket)
         else:
             socket.request.refused = _BUSY
@@ -106,6 +111,22 @@ def publish(lines: Iterable[Admission], row: Row) -> None:
     """Write the numbers of all that have a line to a row of the board."""
     row.cells[Cell.QUEUED] = sum(len(one.line) for one in lines)
     row.cells[Cell.REFUSED] = sum(one.refused for one in lines)
+
+
+async def _unless_left(socket: WebSocket, turn: Coroutine[Any, Any, bool]) -> bool:
+    """Wait for its turn, and no longer than its client; raises ClientDisconnected where that has left."""
+    leaving = asyncio.ensure_future(departure(socket))
+    waiting = asyncio.ensure_future(turn)
+    both: list[asyncio.Future[Any]] = [leaving, waiting]
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in both:
+            one.cancel()
+        await asyncio.wait(both)
+    if not leaving.cancelled():
+        raise ClientDisconnected("the client closed the connection")
+    return waiting.result()
 
 
 def _busy() -> Response:

@@ -98,6 +98,34 @@ def test_requests_in_progress_are_limited_and_more_wait_in_line(tmp_path: Path) 
         assert server.get()[0] == 200
 
 
+def test_a_websocket_whose_client_leaves_the_line_makes_room(tmp_path: Path) -> None:
+    control = tmp_path / "control"
+    limits = ("--max-in-flight", "1", "--max-queued", "1", "--queue-timeout-s", "0")
+    source = APP + "\n@app.websocket('/socket')\nasync def converse(socket):\n    await socket.accept()\n"
+    with Pierhead(tmp_path, *limits, "--control-socket", str(control), source=source, workers=1) as server:
+        answers: list[tuple[int, bytes]] = []
+        threads = [
+            threading.Thread(target=lambda target=target: answers.append(server.get(target, timeout=60)))
+            for target in ("/slow", "/")
+        ]
+        threads[0].start()
+        server.wait_until_begun()
+        with connect(server) as client:
+            client.sendall(
+                b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            eventually(lambda: queued(control) == 1, "it waits in line")
+            assert server.get("/", timeout=60)[0] == 503, "which is full"
+        eventually(lambda: queued(control) == 0, "it has left it")
+        threads[1].start()
+        eventually(lambda: queued(control) == 1, "another takes its place")
+        server.let_go()
+        for thread in threads:
+            thread.join(60)
+        assert [status for status, _ in answers] == [200, 200]
+
+
 def queued(control: Path) -> int:
     status = control_socket.ask(control, 10.0, command="status")
     count: int = status["generations"][0]["workers"][0]["queued"]

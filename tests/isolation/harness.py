@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 APP = """
-import asyncio, ctypes, hashlib, os, time
+import asyncio, ctypes, hashlib, os, resource, subprocess, time
 from pathlib import Path
 from pierhead import App, Request, Response, WebSocket
 
@@ -57,6 +57,18 @@ async def fork(request: Request) -> Response:
 @app.get("/fork/thread", isolation="process")
 def fork_in_a_thread(request: Request) -> Response:
     os.fork()
+    return me()
+
+@app.get("/program/{name}", isolation="process")
+def program(request: Request, name: str) -> Response:
+    with subprocess.Popen(["sleep", "600"]) as process:
+        Path(f"begun-{name}").write_text(str(process.pid))
+    return me()
+
+@app.get("/cramped", isolation="process")
+async def cramped(request: Request) -> Response:
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (used // 2, resource.RLIM_INFINITY))
     return me()
 
 @app.get("/wait/{name}", isolation="process")

@@ -141,6 +141,18 @@ def test_one_that_takes_too_long_is_a_504_and_killed_with_its_stacks_in_the_log(
     hasty.wait_for_log("in wait\n")
 
 
+def test_a_program_that_a_handler_waits_for_is_killed_with_it(hasty: Pierhead) -> None:
+    assert hasty.get("/program/endless", timeout=60)[0] == 504
+    pid = begun(hasty.folder, "endless")
+    eventually(lambda: not alive(pid), "the program ends")
+
+
+def test_a_process_that_cannot_read_for_lack_of_memory_is_replaced(hasty: Pierhead) -> None:
+    pid = answer(hasty, "/cramped")["pid"]
+    assert {hasty.get("/", timeout=60)[0] for _ in range(3)} <= {200, 502}, "not 504"
+    eventually(lambda: not alive(pid), "it ends")
+
+
 def test_a_stopped_process_is_a_504_as_well(hasty: Pierhead, clients: ThreadPoolExecutor) -> None:
     stopped = clients.submit(hasty.get, "/wait/stopped", timeout=60)
     pid = kill_when_begun(hasty.folder, "stopped", signal.SIGSTOP)

@@ -8,6 +8,7 @@ import signal
 import socket as sockets
 import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect, unix_connect
 
-from tests.isolation.harness import APP, busy, isolated_processes
+from pierhead.cli.status import fetch
+from tests.isolation.harness import APP, begun, busy, isolated_processes
 from tests.supervisor.harness import Pierhead, alive, eventually
 
 
@@ -141,6 +143,47 @@ def test_limits_are_those_of_the_listener(server: Pierhead) -> None:
             socket.recv(timeout=20)
     assert closed.value.sent is not None
     assert closed.value.sent.code == 1009
+
+
+def test_one_whose_client_leaves_the_line_makes_room(tmp_path: Path) -> None:
+    control = tmp_path / "control"
+    options = [
+        "--isolation-max-processes",
+        "1",
+        "--isolation-max-queued",
+        "2",
+        "--control-socket",
+        str(control),
+    ]
+    options += ["--isolation-queue-timeout-s", "0"]
+    with Pierhead(tmp_path, *options, source=APP, workers=1) as server, ThreadPoolExecutor() as clients:
+        running = clients.submit(server.get, "/wait/line", timeout=60)
+        begun(tmp_path, "line")
+        handshakes = [half_open_socket(server) for _ in range(2)]
+        eventually(lambda: awaited(control) == 2, "the line is full")
+        assert server.get("/", timeout=60)[0] == 503
+        for each in handshakes:
+            each.close()
+        eventually(lambda: awaited(control) == 0, "they have left it")
+        waiting = clients.submit(server.get, "/", timeout=60)
+        eventually(lambda: awaited(control) == 1, "another takes the place")
+        (tmp_path / "go-line").touch()
+        assert [each.result()[0] for each in (running, waiting)] == [200, 200]
+
+
+def half_open_socket(server: Pierhead) -> sockets.socket:
+    client = sockets.create_connection(("127.0.0.1", server.port), 60)
+    client.sendall(
+        b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    return client
+
+
+def awaited(control: Path) -> int:
+    (generation,) = fetch(str(control))["generations"]
+    count: int = generation["workers"][0]["processes"]["waiting"]
+    return count
 
 
 def test_those_that_are_open_at_the_same_time_have_a_process_each(server: Pierhead) -> None:

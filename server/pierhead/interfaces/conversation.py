@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,13 @@ if TYPE_CHECKING:
     from pierhead.interfaces.base import Application
     from pierhead.messages.websocket import WebSocket
 
-__all__ = ["converse"]
+__all__ = ["converse", "departure"]
+
+
+async def departure(socket: WebSocket) -> None:
+    """Wait until the client has left, before its handshake is answered."""
+    with contextlib.suppress(WebSocketClosed):
+        await socket.disconnect()
 
 
 async def converse(application: Application, socket: WebSocket) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pierhead.messages.request import Request
     from pierhead.messages.uploads import Upload
 
-__all__ = ["answer", "busy"]
+__all__ = ["answer", "busy", "lease"]
 
 _tasks: set[asyncio.Task[None]] = set()
 
@@ -82,7 +82,7 @@ class _Call:
 
     async def run(self, gone: asyncio.Future[None]) -> Response | None:
         """Have it answered; raises Busy, and what `answer` raises."""
-        process = await _lease(self._pool, gone)
+        process = await lease(self._pool, gone)
         self._errand = errand = Errand(process, self._request)
         told = process.pool.told
 
@@ -183,8 +183,11 @@ def _whole(frame: Frame) -> Response:
     return Response.from_raw(facts["status"], fields_of(facts["fields"]), body)
 
 
-async def _lease(pool: Pool, gone: asyncio.Future[None]) -> PooledProcess:
-    """Return a process; raises Busy, and ClientDisconnected when the client leaves before there is one."""
+async def lease(pool: Pool, gone: asyncio.Future[None]) -> PooledProcess:
+    """Return a process; raises Busy, and ClientDisconnected when the client leaves before there is one.
+
+    `gone` is done when it has left.
+    """
     process = pool.lease()
     if process is not None:
         return process

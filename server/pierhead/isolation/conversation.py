@@ -12,7 +12,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from pierhead.errors import ClientDisconnected, WebSocketClosed
-from pierhead.isolation.call import busy
+from pierhead.interfaces.conversation import departure
+from pierhead.isolation.call import busy, lease
 from pierhead.isolation.errand import Errand
 from pierhead.isolation.facts import fields_of, request_facts
 from pierhead.isolation.frames import Frame, Kind
@@ -31,11 +32,14 @@ _RESTART = 1012
 
 async def converse(pool: Pool, socket: WebSocket) -> None:
     """Have a process converse; see `pierhead.interfaces.base.Application.converse`."""
+    gone = asyncio.ensure_future(departure(socket))
     try:
-        process = pool.lease() or await pool.wait_in_line()
+        process = await lease(pool, gone)
     except Busy:
         await socket.reject(busy(socket.request))
         return
+    finally:
+        gone.cancel()
     pool = process.pool
     errand = Errand(process, socket.request)
     conversation = _Conversation(socket, errand)

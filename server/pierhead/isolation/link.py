@@ -161,7 +161,11 @@ class Link:
             frames = self._reader.feed(data)
         except BlockingIOError:
             return False
-        except (OSError, ValueError):  # it is gone, or out of its mind
+        except (
+            OSError,
+            ValueError,
+            MemoryError,
+        ):  # it is gone, or out of its mind; or there is no room for it
             data, frames = b"", []
         self._frames += frames
         self._waiting_bytes += sum(len(frame.data) for frame in frames)

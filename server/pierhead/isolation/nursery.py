@@ -234,7 +234,7 @@ class _Forker:
             self._kill_late_ones()
             self._bury()
         for pid in self._processes:
-            os.kill(pid, signal.SIGKILL)
+            _kill(pid)
         for pid in self._processes:
             os.waitpid(pid, 0)
 
@@ -266,11 +266,14 @@ class _Forker:
                 end.close()
         if pid == 0:
             self._become_process(part, end, stacks, parent)
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)  # both do it, whoever is first
         self._processes[pid] = _Forked(tag, stacks)
         self._say(Kind.FORKED, tag=tag, pid=pid)
 
     def _become_process(self, part: int, end: socket.socket, stacks: Stacks, parent: int) -> NoReturn:
         try:
+            os.setpgid(0, 0)
             end_with_parent(signal.SIGKILL)
             self._reactor.close()
             self._end.close()
@@ -293,7 +296,7 @@ class _Forker:
         for pid, process in self._processes.items():
             if now >= process.kill_at:
                 process.kill_at = float("inf")
-                os.kill(pid, signal.SIGKILL)
+                _kill(pid)
 
     def _seconds_to_wait(self) -> float | None:
         first = min((process.kill_at for process in self._processes.values()), default=float("inf"))
@@ -302,6 +305,14 @@ class _Forker:
     def _say(self, kind: Kind, **facts: Any) -> None:
         with contextlib.suppress(OSError):  # the worker is gone: the next look shows it
             self._end.sendall(encode(kind, facts))
+
+
+def _kill(pid: int) -> None:
+    """Kill a process, and the programs that it has started and that wait with it for nobody."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _import_ahead(settings: Settings) -> None:

@@ -302,7 +302,7 @@ class HttpConnection(asyncio.Protocol):
         if now >= self._left_deadline:
             self._left_deadline = math.inf
             self._left = True
-            if isinstance(self._exchange, Exchange):
+            if self._exchange is not None:
                 self._exchange.left()
         if now < self._deadline:
             return

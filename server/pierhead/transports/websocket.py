@@ -72,6 +72,11 @@ class WebSocketExchange:
         if self._shell is not None:
             self._shell.connection_lost()
 
+    def left(self) -> None:
+        """Tell an application that has not answered the handshake of a client that has closed its side."""
+        if self._shell is not None:
+            self._shell.eof_received()
+
     def time_out(self) -> None:
         """Answer 504 to a handshake that the application leaves unanswered."""
         if self._task is not None:

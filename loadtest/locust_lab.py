@@ -84,12 +84,10 @@ class Recorder:
         self.cpu_s += time.process_time()
 
     def counts_now(self, task: Task | None) -> bool:
-        """Tell whether a request counts: that of a task by when it was due, any other by its answer."""
-        if not self.began:
+        """Tell whether a request counts now; the first one of a task by when that was due."""
+        if not self.began or (task is not None and task.due < self.began_at):
             return False
-        if task is None:
-            return not self.ended
-        return task.due >= self.began_at and not (self.ended and task.due >= self.ended_at)
+        return not self.ended or (task is not None and not task.answered and task.due < self.ended_at)
 
     def fail(self, name: str, reason: object, times: int = 1) -> None:
         """Count a failure."""
@@ -105,7 +103,7 @@ class Recorder:
         start_time: float | None,
         users: int = 0,
     ) -> None:
-        """Take one request: its time in ms, and since when it was due if it is the first one of a task.
+        """Take one request: its time in ms, which counts from when its task was due if it is the first one.
 
         `users` is how many there are.
         """
@@ -120,7 +118,7 @@ class Recorder:
         if is_part or not counts:
             return
         late_s = 0.0
-        if task is not None and start_time is not None:
+        if first and task is not None and start_time is not None:
             late_s = max(0.0, start_time - task.due)
         time_us = min(max(int(response_time * 1000 + late_s * 1e6), 1), HIGHEST_US)
         self.requests += 1
@@ -238,7 +236,7 @@ def prepare(environment: Environment, **_: object) -> None:
     for user_class in environment.user_classes:
         if prefixed:
             user_class.host = f"{base}/{folder_of(user_class)}"
-        schedule(user_class, environment, rate, arrive, recorder.tasks)
+        schedule(user_class, environment, rate, arrive, recorder)
 
 
 def folder_of(user_class: type) -> str:
@@ -255,12 +253,10 @@ def schedule(
     environment: Environment,
     rate: float,
     arrive: Callable[[object], None],
-    tasks: dict[int, Task],
+    recorder: Recorder,
 ) -> None:
-    """Have the users of a class tell that they have arrived, and with a rate begin tasks at fixed times.
-
-    `tasks` has the task at hand of each user.
-    """
+    """Have the users of a class tell that they have arrived, and with a rate begin tasks at fixed times."""
+    tasks = recorder.tasks
     context, own_wait_time = user_class.context, user_class.wait_time
     arrived: set[int] = set()
 
@@ -280,9 +276,8 @@ def schedule(
         return max(0.0, due - now)
 
     def scheduled_context(user: Any) -> dict[str, Any]:
-        # Only the first request of a task was due then; the others wait for the one before them.
         task = tasks.get(id(user))
-        if task is None or task.begun:
+        if task is None or (recorder.ended and not task.begun):  # what is cleared away in the end is no task
             return dict(context(user))
         task.begun = True
         return {**context(user), "task": task}

@@ -9,8 +9,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from loadtest.report import words
-from loadtest.report.drawing import Palette, Plot, counted, decades, legend, panels, whole
+from loadtest.report.drawing import HEIGHT, Palette, Plot, counted, decades, legend, panels, whole
 from loadtest.report.numbers import pool_sizes
+from loadtest.report.plots import p99_ms
 
 __all__ = ["of_faults", "of_pool", "of_ramps"]
 
@@ -103,11 +104,12 @@ def of_faults(document: Mapping[str, Any]) -> list[Plot]:
 
 
 def fault_plot(name: str, fault: Mapping[str, Any]) -> Plot:
-    """Return the seconds of a fault."""
+    """Return the seconds of a fault: requests, p99, and what happened."""
     series, events = fault["series"], sorted(fault["events"], key=lambda event: event[0])
+    timed = any(len(entry) > 3 for entry in series)
 
     def draw(figure: Figure, palette: Palette) -> None:
-        [axes] = panels(figure, palette)
+        axes, *more = panels(figure, palette, 2 if timed else 1, height_ratios=(3, 2)[: 1 + timed])
         seconds = [entry[0] for entry in series]
         failed = [entry[2] for entry in series]
         right = [entry[1] - entry[2] for entry in series]
@@ -127,17 +129,28 @@ def fault_plot(name: str, fault: Mapping[str, Any]) -> Plot:
             axes.annotate(numbers, (at, top * 1.06), ha="center", va="bottom", color=palette.ink)
         for at, _ in events:
             axes.vlines(at, 0, top * 1.06, color=palette.ink, linestyle="--", linewidth=1)
+            for below in more:
+                below.axvline(at, color=palette.ink, linestyle="--", linewidth=1)
+        for below in more:
+            # In the middle of its second.
+            below.plot([second + 0.43 for second in seconds], [p99_ms(entry) for entry in series],
+                       **palette.marked_line_of(0))  # fmt: skip
+            below.set_ylim(bottom=0)
+            below.yaxis.set_major_formatter(counted)
+            below.set_ylabel("p99 ms")
         said = [f"{number}: {text}, at {at:g} s" for number, (at, text) in enumerate(events, 1)]
         lines = [line for one in said for line in textwrap.wrap(one, 56, subsequent_indent="   ")]
-        whole(axes, "\n".join(["second", *lines]))
+        whole((axes, *more)[-1], "\n".join(["second", *lines]))
         axes.yaxis.set_major_formatter(counted)
         axes.set_ylabel("requests")
         legend(figure)
 
     lost = sum(entry[2] for entry in series)
-    happened = "; ".join(f"at {at:g} s {said}" for at, said in events)
-    shown = f"Bars of the requests in each second, {lost} of which failed. {happened or 'Nothing happened'}."
-    return Plot(name, f"{fault['title']}: {fault['target']}", shown, draw)
+    happened = "; ".join(f"at {at:g} s {said}" for at, said in events) or "Nothing happened"
+    slowest = max((entry[4] for entry in series if len(entry) > 4), default=0)
+    times = f" The highest p99 of a second is {words.amount(slowest / 1e3)} ms." if slowest else ""
+    shown = f"Bars of the requests in each second, {lost} of which failed. {happened}.{times}"
+    return Plot(name, f"{fault['title']}: {fault['target']}", shown, draw, 3.4 if timed else HEIGHT)
 
 
 def marks(events: Sequence[Sequence[Any]], near: float) -> list[tuple[str, float]]:

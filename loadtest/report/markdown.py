@@ -18,10 +18,10 @@ def as_markdown(document: Mapping[str, Any]) -> str:
     text = ["# Load test", "", said if well else f"**{plain(said)}**", ""]
     if wrong := verdicts.problems(document):
         text += [*(f"- {plain(one)}" for one in wrong), ""]
-    text += ["The line that repeats it:", "", f"    {document['command']}", ""]
     for section in sections(document):
         text += part(section)
-    text += ["## How it was made", "", "| | |", "| --- | --- |"]
+    text += ["## How it was made", "", "The line that repeats it:", "", f"    {document['command']}", ""]
+    text += ["| | |", "| --- | --- |"]
     text += [f"| {plain(name)} | {plain(value)} |" for name, value in verdicts.provenance(document)]
     return "\n".join([*text, ""])
 

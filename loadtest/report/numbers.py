@@ -25,6 +25,7 @@ __all__ = [
     "pool_sizes",
     "runs_of",
     "served_us",
+    "servers_cores",
     "valid_results",
 ]
 
@@ -98,6 +99,11 @@ def cores_of(document: Mapping[str, Any]) -> int:
     return len(machine.get("usable_cores") or ()) or int(machine["cpus"])
 
 
+def servers_cores(document: Mapping[str, Any]) -> int:
+    """Return how many cores the servers could use: with --pin, the load generator has one for itself."""
+    return max(cores_of(document) - bool(document["provenance"]["pinned"]), 1)
+
+
 def limit_of(document: Mapping[str, Any], scenario: str, runs: Sequence[Run]) -> str:
     """Return what kept the rate from being higher, as far as the processor time tells."""
     used = cores_used(runs)
@@ -107,6 +113,9 @@ def limit_of(document: Mapping[str, Any], scenario: str, runs: Sequence[Run]) ->
         return "the load generator's core"
     if sum(used.values()) > BUSY * cores_of(document):
         return "all cores are busy"
+    served = sum(cores for role, cores in used.items() if role != "load")
+    if served > BUSY * (there := servers_cores(document)):
+        return f"the servers' core{'s are' if there > 1 else ' is'} busy"
     if document["scenarios"][scenario]["rate"] is not None:
         return "nothing: the rate was given"
     return "no lack of processor time"

@@ -25,18 +25,19 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 def as_html(document: Mapping[str, Any]) -> str:
     """Return the page."""
     parts = sections(document)
-    links = "".join(f'<li><a href="#{escaped(one.name)}">{escaped(one.title)}</a></li>' for one in parts)
+    names = [*((one.name, one.title) for one in parts), ("made", "How it was made, and is repeated")]
+    links = "".join(f'<li><a href="#{escaped(name)}">{escaped(title)}</a></li>' for name, title in names)
     body = [
         "<header>",
         "<h1>Load test</h1>",
         f'<p class="quiet">{escaped(when(document))}</p>',
         *banner(document),
-        f"<p>The line that repeats it:</p><pre><code>{escaped(document['command'])}</code></pre>",
-        f'<nav aria-label="Contents"><ul>{links}<li><a href="#made">How it was made</a></li></ul></nav>',
+        f'<nav aria-label="Contents"><ul>{links}</ul></nav>',
         "</header>",
         "<main>",
         *(text for one in parts for text in part(one)),
         '<section id="made"><h2>How it was made</h2>',
+        f"<p>The line that repeats it:</p><pre><code>{unbroken(document['command'])}</code></pre>",
         facts(verdicts.provenance(document)),
         "</section></main>",
     ]
@@ -49,6 +50,12 @@ def as_html(document: Mapping[str, Any]) -> str:
         f"<style>{STYLE.read_text(encoding='utf-8')}</style></head>\n"
         f"<body>{chr(10).join(body)}</body></html>\n"
     )
+
+
+def unbroken(command: str) -> str:
+    """Return a command line for HTML that is broken between its options only, if they fit into a line."""
+    options = re.split(r" (?=--)", command)
+    return " ".join(f"<span>{escaped(one)}</span>" for one in options)
 
 
 def when(document: Mapping[str, Any]) -> str:

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from loadtest.histogram import merged
 from loadtest.report import words
 from loadtest.report.drawing import HEIGHT, Palette, Plot, counted, decades, framed, legend, panels, whole
-from loadtest.report.numbers import Cost, cores_of, cores_used, costs, latency_ms, runs_of, valid_results
+from loadtest.report.numbers import Cost, cores_used, costs, latency_ms, runs_of, servers_cores, valid_results
 from loadtest.report.tables import NAMES, ROLES, by_kind
 from loadtest.results import value_of
 from loadtest.stats import Interval
 
-__all__ = ["nines", "of_scenario"]
+__all__ = ["nines", "of_scenario", "p99_ms"]
 
 NINES = {0.5: "50", 0.9: "90", 0.99: "99", 0.999: "99.9", 0.9999: "99.99", 0.99999: "99.999"}
 Result = Mapping[str, Any]
@@ -131,18 +131,23 @@ def nines(share: float) -> float:
 
 
 def cores_plot(document: Mapping[str, Any], scenario: str, results: Sequence[Result]) -> Plot:
-    """Return the cores that each role kept busy, next to how many there are."""
+    """Return the cores that each role kept busy, next to how many there are: with --pin, the servers'."""
     used = {
         result["target"]: by_kind(cores_used(runs_of(document, scenario, result["target"])))
         for result in results
     }
-    there = cores_of(document)
+    there, pinned = servers_cores(document), document["provenance"]["pinned"]
+    if pinned:
+        used = {
+            target: {role: cores for role, cores in roles.items() if role != "load"}
+            for target, roles in used.items()
+        }
 
     def draw(figure: Figure, palette: Palette) -> None:
-        stacked(figure, palette, used, "cores")
+        stacked(figure, palette, used, "cores of the servers" if pinned else "cores")
         [axes] = figure.axes
         axes.axvline(there, color=palette.ink, linewidth=1, linestyle="--")
-        axes.set_xlim(0, there * 1.05)
+        axes.set_xlim(0, max([there, *(sum(roles.values()) for roles in used.values())]) * 1.05)
         axes.annotate(
             f"all {there} ",
             (there, 1),
@@ -153,7 +158,8 @@ def cores_plot(document: Mapping[str, Any], scenario: str, results: Sequence[Res
         )
 
     figures = [f"{target} {sum(roles.values()):.2f}" for target, roles in used.items()]
-    shown = f"Bars stacked by role, of {there} cores: {'; '.join(figures)}."
+    what = "the load generator has its own" if pinned else "load generator included"
+    shown = f"Bars stacked by role, of {there} core{'s' if there > 1 else ''}, {what}: {'; '.join(figures)}."
     return Plot(f"{scenario}-cores", f"{scenario}: what was busy", shown, draw, bars_height(used))
 
 
@@ -288,28 +294,43 @@ def load_plot(
 
 
 def time_plot(document: Mapping[str, Any], scenario: str) -> Plot:
-    """Return the requests of each second of the first round, and the failed ones."""
+    """Return the requests of each second of the first round, the failed ones, and p99."""
+    lasts = int(document["settings"]["duration_s"])
+    firsts: dict[str, list[list[int]]] = {}
+    for target in document["targets"]:
+        found = (run["series"] for run in runs_of(document, scenario, target) if run["series"])
+        series: list[list[int]] = next(found, [])
+        # What comes later is no whole second.
+        firsts[target] = [entry for entry in series if entry[0] < lasts]
+    timed = any(len(entry) > 3 for one in firsts.values() for entry in one)
 
     def draw(figure: Figure, palette: Palette) -> None:
-        [axes] = panels(figure, palette)
-        for index, target in enumerate(document["targets"]):
-            series: list[list[int]] = next(
-                (run["series"] for run in runs_of(document, scenario, target) if run["series"]), []
-            )
-            # The last second is not a whole one.
-            series = [entry for entry in series if entry[0] < int(document["settings"]["duration_s"])]
-            axes.plot([entry[0] for entry in series], [entry[1] for entry in series], label=target,
-                      **palette.marked_line_of(index))  # fmt: skip
+        rates, *more = panels(figure, palette, 2 if timed else 1)
+        for target, series in firsts.items():
+            style = palette.marked_line_of(place_of(document, target))
+            rates.plot([entry[0] for entry in series], [entry[1] for entry in series], label=target, **style)
             failed = [entry for entry in series if entry[2]]
-            axes.plot([entry[0] for entry in failed], [entry[1] for entry in failed], "x", color=palette.bad,
-                      markersize=8)  # fmt: skip
-        axes.set_ylim(bottom=0)
-        whole(axes, "second of the first round (x: some failed)")
-        axes.set_ylabel("requests")
+            rates.plot([entry[0] for entry in failed], [entry[1] for entry in failed], "x", color=palette.bad,
+                       markersize=8)  # fmt: skip
+            for axes in more:
+                axes.plot([entry[0] for entry in series], [p99_ms(entry) for entry in series], **style)
+        rates.set_title("requests (x: some failed)", loc="left", color=palette.ink)
+        for axes in (rates, *more):
+            axes.set_ylim(bottom=0)
+            axes.yaxis.set_major_formatter(counted)
+        for axes in more:
+            axes.set_title("p99 in ms", loc="left", color=palette.ink)
+        whole((rates, *more)[-1], "second of the first round")
         legend(figure)
 
     failed = sum(
         entry[2] for run in document["runs"] if run["scenario"] == scenario for entry in run["series"]
     )
-    shown = f"Lines of the requests in each second for each target; {failed} requests failed in all rounds."
-    return Plot(f"{scenario}-time", f"{scenario}: requests in each second", shown, draw)
+    what = "requests and of p99" if timed else "requests"
+    shown = f"Lines of the {what} in each second for each target; {failed} requests failed in all rounds."
+    return Plot(f"{scenario}-time", f"{scenario}: second by second", shown, draw, 3.6 if timed else HEIGHT)
+
+
+def p99_ms(entry: Sequence[int]) -> float:
+    """Return the p99 of a second; nothing where there was no answer."""
+    return entry[4] / 1e3 if len(entry) > 4 and entry[4] else math.nan

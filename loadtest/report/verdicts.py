@@ -127,7 +127,6 @@ def provenance(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what it takes to judge a run and to repeat it, as names and values."""
     about, machine, settings = document["provenance"], document["machine"], document["settings"]
     pairs = [
-        ("repeat with", f"`{document['command']}`"),
         ("commit", about["commit"] or "unknown"),
         ("time", f"{document['started']} to {document['finished']}"),
         ("rounds", f"{settings['rounds']} of {settings['duration_s']} s"),

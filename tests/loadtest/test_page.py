@@ -33,10 +33,11 @@ def report() -> dict[str, Any]:
     runs = [*three("direct", 200, 201, 199), *three("nginx", 100, 101, 99), *three("<b>", 50, 51)]
     runs.append(run("<b>", 3, 50, errors={"status": 3}, note="<script>alert(1)</script>"))
     for one in runs:
-        one["series"] = [[0, 10, 0], [1, 12, 2], [2, 1, 0]]
+        one["series"] = [[0, 10, 0, 1000, 2000], [1, 12, 2, 1000, 9000], [2, 1, 0, 1000, 1000]]
         one["database"] = {"xact_commit": 400, "calls": 800, "exec_ms": 40.0, "blks_hit": 99, "blks_read": 1}
     made = document(*runs)
     made["settings"]["duration_s"] = 2
+    made["command"] = "./kit bench --rounds 3"
     latency = {"p50": 1000, "p99": 2000}
     valid: dict[str, Any] = {"valid": True, "problems": [], "errors": {}, "latency_us": latency, "cpu_s": {}}
     place = {"scenario": "read", "target": "direct"}
@@ -57,7 +58,8 @@ def report() -> dict[str, Any]:
         {
             "fault": "kill", "title": "a replica is killed", "rule": "no GET fails", "target": "nginx",
             "started": made["started"], "requests": 40, "failed": {"GET": 2}, "note": "",
-            "series": [[0, 20, 0], [1, 20, 2]], "events": events, "passed": False, "problems": [],
+            "series": [[0, 20, 0, 900, 2000], [1, 0, 0, 0, 0], [2, 20, 2, 1000, 70000]],
+            "events": events, "passed": False, "problems": [],
         }
     ]  # fmt: skip
     return made
@@ -111,6 +113,8 @@ def test_every_section_says_what_it_shows(page: str) -> None:
         "0 of 1 were stood.",
         "<figcaption>a replica is killed: nginx</figcaption>",
         "% from memory",
+        "<span>./kit bench</span> <span>--rounds 3</span>",
+        "The highest p99 of a second is 70.0 ms.",
         "99.0",
         "./kit bench",
     ):

@@ -9,6 +9,7 @@ import pytest
 from loadtest.report import tables, verdicts, words
 from loadtest.report.events import marks
 from loadtest.report.numbers import cores_used, limit_of
+from loadtest.report.sections import all_plots
 from loadtest.stats import Interval
 from tests.loadtest.test_results import document, run, three
 
@@ -96,6 +97,20 @@ def test_processor_time_says_what_the_limit_was(
     made["runs"][0]["cpu_s"] = cpu_s
     assert cores_used(made["runs"]) == pytest.approx(cpu_s)
     assert limit_of(made, "read", made["runs"]) == said
+
+
+@pytest.mark.parametrize(
+    ("cores", "said"), [(2, "the servers' core is busy"), (8, "no lack of processor time")]
+)
+def test_of_pinned_servers_their_own_cores_are_the_limit(cores: int, said: str) -> None:
+    made = document(*three("direct", 100))
+    made["provenance"]["pinned"] = True
+    made["machine"]["usable_cores"] = list(range(cores))
+    made["runs"][0]["cpu_s"] = {"load": 0.1, "nginx": 0.5, "app": 0.45}
+    assert limit_of(made, "read", made["runs"]) == said
+    [plot] = [one for one in all_plots(made) if one.name == "read-cores"]
+    assert f"of {cores - 1} core" in plot.about
+    assert "direct 0.9" in plot.about  # without the load generator, which has a core of its own
 
 
 def pools(*rates: tuple[int, int, float]) -> dict[str, Any]:

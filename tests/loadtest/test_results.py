@@ -132,7 +132,7 @@ def test_what_was_not_run_is_said() -> None:
 
 def test_the_page_says_how_to_repeat_the_run() -> None:
     page = as_markdown(document(*three("direct", 100, 200)))
-    assert "| repeat with | `./kit bench` |" in page
+    assert "The line that repeats it:\n\n    ./kit bench\n" in page
     assert "| machine | Z80, 2 CPUs, Linux 1 |" in page
     assert "| settings | proxy 000000000000 |" in page
 

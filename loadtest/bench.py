@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import platform
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -285,6 +286,7 @@ def begin(
     """Return the document of a run before anything was measured."""
     versions = {
         "pierhead": metadata.version("pierhead"),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
         "wrk": tools.version("wrk"),
         "locust": tools.version("locust"),
         **{role: str(facts.get("version", "")) for role, facts in subject.status.items()},
@@ -311,6 +313,7 @@ def begin(
             "files": provenance.digests(CONFIGURATION),
             "pinned": False,
             "placement": str(NOWHERE),
+            "processes": {role: len(machine.tree(pids)) for role, pids in processes(subject.status).items()},
             "stack": "containers" if subject.compose else "processes" if subject.status else "elsewhere",
         },
         "machine": machine.about(),

@@ -1,7 +1,8 @@
 """`./kit compare BEFORE.json AFTER.json`: has anything become worse? For continuous integration.
 
 A result is worse when the 95 % interval of the change leaves no room for "the same" and the change is larger
-than the tolerance. With one round there is no interval, so nothing is claimed.
+than the tolerance. With one round there is no interval, so nothing is claimed. A fault that was stood before
+and is not any more is worse, too.
 
 With --agree both are runs of the same thing, and the question is whether the lab can be trusted: the 95 %
 intervals of each result have to overlap.
@@ -24,12 +25,16 @@ __all__ = ["Change", "changes", "main"]
 
 HEADS = ("scenario", "target", "measure", "before", "after", "after / before", "verdict")
 TOLERANCE = 0.03
-MATTERS = ("machine", "settings", "dataset")  # what makes runs hard to compare if it differs
+# What makes runs hard to compare if it differs, or may be why something did.
+MATTERS = ("machine", "settings", "dataset", "provenance")
 
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one result; `verdict` is better, worse, same, unknown or gone, or agrees or differs."""
+    """What became of one result; `verdict` is better, worse, same, unknown or gone, or agrees or differs.
+
+    A fault is a result, too: its scenario is its name, and it has no figures.
+    """
 
     scenario: str
     target: str
@@ -51,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("before", type=Path, metavar="BEFORE.json")
     parser.add_argument("after", type=Path, metavar="AFTER.json")
     parser.add_argument(
-        "--tolerance", type=float, default=TOLERANCE * 100, metavar="PERCENT",
+        "--tolerance", type=percent, default=TOLERANCE * 100, metavar="PERCENT",
         help=f"a change up to this is none (default {TOLERANCE:.0%}%)",
     )  # fmt: skip
     parser.add_argument(
@@ -69,12 +74,15 @@ def main(argv: Sequence[str]) -> int:
         print(f"compare: {error}", file=sys.stderr)
         return 1
     found = changes(before, after, options.tolerance / 100)
+    stood = [] if options.agree else faults(before, after)
     if options.agree:
         found = [agreed(one, before, after) for one in found]
+    known = any(one.verdict != "unknown" for one in found) or any(one.verdict == "worse" for one in stood)
+    found += stood
     print(table(found))
     reasons = [f"{one.scenario} {one.target}: {one.why}" for one in found if one.why]
     print("".join(f"{remark}\n" for remark in [*different(before, after), *reasons]), end="")
-    if all(one.verdict == "unknown" for one in found):
+    if not known:
         print(
             "compare: nothing can be said: no result is valid in both with two rounds or more",
             file=sys.stderr,
@@ -99,6 +107,32 @@ def changes(
     ]
 
 
+def percent(text: str) -> float:
+    """Return a number from 0 to 1000 (an argparse type). Raises ValueError."""
+    if not 0 <= (value := float(text)) <= 1000:
+        raise ValueError
+    return value
+
+
+def faults(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """Return what became of the faults that both had."""
+    later = {(one["fault"], one["target"]): one for one in after["faults"]}
+    found = []
+    for one in before["faults"]:
+        if (other := later.get((one["fault"], one["target"]))) is None:
+            continue
+        verdict = "same" if one["passed"] == other["passed"] else "worse" if one["passed"] else "better"
+        failed = ", ".join(f"{method} {count}" for method, count in other["failed"].items()) or "none"
+        why = "; ".join([f"not stood any more; failed requests: {failed}", *other["problems"]])
+        found.append(
+            Change(
+                f"fault {one['fault']}", one["target"], "passed", None, None, None, verdict,
+                why if verdict == "worse" else "",
+            )
+        )  # fmt: skip
+    return found
+
+
 def changed(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
@@ -110,9 +144,9 @@ def changed(
     name = (str(one["scenario"]), str(one["target"]), str(one["measure"]))
     values = [result["value"]["value"] if result["valid"] else None for result in (one, other)]
     if one["valid"] and not other["valid"]:
-        return Change(
-            *name, values[0], None, None, "gone", f"not valid any more: {'; '.join(other['problems'])}"
-        )
+        problems = "; ".join(other["problems"])
+        why = f"not valid any more: {problems}" if other["rounds"] else "not run any more"
+        return Change(*name, values[0], None, None, "gone", why)
     if not one["valid"] or not other["valid"]:
         return Change(*name, values[0], values[1], None, "unknown", "was not valid before")
     if one["measure"] != other["measure"]:
@@ -166,18 +200,40 @@ def rounds(document: Mapping[str, Any], result: Mapping[str, Any]) -> list[float
 
 def different(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return remarks on what differs between two runs besides what is compared."""
-    found = []
+    found = [f"The run {when} was interrupted" for when, made in (("before", before), ("after", after))
+             if not made["complete"]]  # fmt: skip
     for part in MATTERS:
-        one, other = before.get(part) or {}, after.get(part) or {}
+        one, other = (flat(made.get(part) or {}) for made in (before, after))
         keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
         if keys:
-            what = ", ".join(f"{key} {one.get(key)} / {other.get(key)}" for key in keys)
+            what = ", ".join(f"{key} {shown(one.get(key))} / {shown(other.get(key))}" for key in keys)
             found.append(f"Not the same {part}: {what}")
+    for name in before["scenarios"].keys() & after["scenarios"].keys():
+        if before["scenarios"][name] != after["scenarios"][name]:
+            found.append(f"Not the same scenario: {name}")
     names = [{f"{one['scenario']} {one['target']}" for one in made["results"]} for made in (before, after)]
     for when, missing in (("before", names[1] - names[0]), ("after", names[0] - names[1])):
         if missing:
             found.append(f"Not measured {when}: {', '.join(sorted(missing))}")
     return found
+
+
+def flat(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of a part, with those of the parts in it."""
+    found: dict[str, Any] = {}
+    for key, value in part.items():
+        found |= (
+            {f"{key} of {name}": one for name, one in value.items()}
+            if isinstance(value, Mapping)
+            else {key: value}
+        )
+    return found
+
+
+def shown(value: object) -> str:
+    """Return a fact in a few words: of a digest, what tells it from others."""
+    text = "-" if value in (None, "") else str(value)
+    return text[:12] if len(text) == 64 else text
 
 
 def table(found: Sequence[Change]) -> str:

@@ -213,4 +213,7 @@ def read(path: Path) -> dict[str, Any]:
         raise ResultError(f"cannot read {path}: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ResultError(f"{path} is no report of ./kit bench (format {FORMAT})")
+    needed = json.loads(SCHEMA.read_text(encoding="utf-8"))["required"]
+    if missing := [part for part in needed if part not in document]:
+        raise ResultError(f"{path} is not whole: it has no {', '.join(missing)}")
     return document

@@ -123,6 +123,15 @@ def data(dataset: Mapping[str, Any] | None) -> str:
     return f"{dataset['rows']:,} rows from seed {dataset['seed']} ({dataset['sha256'][:12]}), so {tables}"
 
 
+def processes(document: Mapping[str, Any]) -> str:
+    """Return how many processes each role had, and whether they were the same throughout."""
+    counted = document["provenance"].get("processes") or {}
+    each = ", ".join(f"{role} {count}" for role, count in counted.items())
+    renewed = document["settings"]["renewed"]
+    kept = "new ones of the application for each round" if renewed else "the same throughout"
+    return f"{each}; {kept}" if each else kept
+
+
 def provenance(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what it takes to judge a run and to repeat it, as names and values."""
     about, machine, settings = document["provenance"], document["machine"], document["settings"]
@@ -130,10 +139,7 @@ def provenance(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("commit", about["commit"] or "unknown"),
         ("time", f"{document['started']} to {document['finished']}"),
         ("rounds", f"{settings['rounds']} of {settings['duration_s']} s"),
-        (
-            "processes",
-            "new ones of the application for each round" if settings["renewed"] else "the same throughout",
-        ),
+        ("processes", processes(document)),
         ("wrk", f"{settings['connections']} connections"),
         ("locust", f"{settings['users']} users, {settings['rate']:g} requests/s"),
         ("stack", about["stack"]),

@@ -112,3 +112,45 @@ def test_what_is_valid_in_one_run_only_does_not_agree(
     single = document(run("direct", 1, 200))
     assert compared(tmp_path, single, single, "--agree") == 1
     assert "nothing can be said" in capsys.readouterr().err
+
+
+def fault(**more: Any) -> dict[str, Any]:
+    """A fault that was stood."""
+    return {"fault": "kill", "target": "nginx", "passed": True, "failed": {}, "problems": [], **more}
+
+
+def test_a_fault_that_is_not_stood_any_more_is_worse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = (document(*three("direct", 100, 101, 99)) for _ in range(2))
+    before["faults"], after["faults"] = [fault()], [fault(passed=False, failed={"GET": 2})]
+    assert compared(tmp_path, before, after) == 1
+    output = capsys.readouterr().out
+    assert "fault kill nginx: not stood any more; failed requests: GET 2" in output
+    assert "1 of 2 became worse" in output
+    assert compared(tmp_path, after, before) == 0
+
+
+def test_what_differs_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = (document(*three("direct", 100, 101, 99)) for _ in range(2))
+    after["provenance"] |= {"commit": "cafe", "pinned": True, "versions": {"nginx": "9"}}
+    after["scenarios"]["read"]["rate"] = 7
+    after["complete"] = False
+    compared(tmp_path, before, after)
+    output = capsys.readouterr().out
+    for said in ("/ cafe", "pinned False / True", "versions of nginx - / 9",
+                 "Not the same scenario: read", "The run after was interrupted"):  # fmt: skip
+        assert said in output, said
+
+
+def test_a_report_that_lacks_a_part_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "half.json"
+    file.write_text('{"format": "pierhead-bench/1"}')
+    assert compare.main([str(file), str(file)]) == 1
+    assert "half.json is not whole: it has no started, finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tolerance", ["-5", "nan", "much"])
+def test_a_tolerance_is_a_number(tolerance: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare.main(["a", "b", f"--tolerance={tolerance}"]) == 2
+    assert "invalid percent value" in capsys.readouterr().err

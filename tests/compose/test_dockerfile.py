@@ -28,6 +28,28 @@ app = App()
 async def index(request):
     return {"fork": True}
 """
+HUNGRY = """\
+from pierhead import App
+
+app = App()
+kept = []
+
+
+@app.get("/")
+async def index(request):
+    return {"here": True}
+
+
+@app.get("/eat")
+def eat(request):
+    while True:
+        kept.append(bytes([1]) * (4 << 20))
+
+
+@app.get("/eat-isolated", isolation="process")
+def eat_isolated(request):
+    eat(request)
+"""
 needs_docker = [pytest.mark.docker, pytest.mark.skipif(bool(why_not()), reason=why_not() or "")]
 
 
@@ -90,6 +112,32 @@ class TestImage:
             "    if not pathlib.Path(importlib.util.cache_from_source(path)).exists(): print(path)\n"
         )
         assert docker("run", "--rm", base, "python", "-c", code) == ""
+
+    def test_a_worker_that_the_kernel_kills_for_its_memory_is_replaced(
+        self, base: str, tmp_path: Path
+    ) -> None:
+        """And so is an isolated process; the container itself, and the other worker, go on."""
+        tmp_path.chmod(0o755)
+        (tmp_path / "app.py").write_text(HUNGRY)
+        limits = ["--memory", "192m", "--memory-swap", "192m", "--publish", "127.0.0.1::8080"]
+        command = ["pierhead", "run", "app:app", "--app-dir", "/srv/app", "--workers", "2"]
+        mounts = ["--mount", f"type=bind,source={tmp_path},target=/srv/app,readonly"]
+        container = docker("run", "--detach", *limits, *mounts, base, *command).strip()
+        try:
+            eventually(lambda: "ready on" in docker("logs", container), "it serves", timeout_s=60)
+            url = f"http://{docker('port', container, '8080').split()[0]}"
+            with pytest.raises(OSError):  # only its own client gets no answer
+                request(f"{url}/eat", timeout_s=60)
+            log = "was killed by SIGKILL by the kernel: out of memory"
+            eventually(lambda: log in docker("logs", container), "the reason", timeout_s=60)
+            assert request(f"{url}/", timeout_s=60).status == 200
+            assert request(f"{url}/eat-isolated", timeout_s=60).status == 502
+            assert request(f"{url}/", timeout_s=60).status == 200
+            (facts,) = json.loads(docker("inspect", container))
+            assert facts["State"]["Running"] is True
+            assert (facts["RestartCount"], docker("logs", container).count("ready on")) == (0, 1)
+        finally:
+            docker("rm", "--force", container)
 
     def test_three_lines_make_an_image_of_your_own(self, base: str, tmp_path: Path) -> None:
         (tmp_path / "app.py").write_text(APP)

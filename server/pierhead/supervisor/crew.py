@@ -18,6 +18,7 @@ from pierhead.log import facts
 from pierhead.supervisor.backoff import Backoff
 from pierhead.supervisor.channel import Channel
 from pierhead.supervisor.doing import Doing
+from pierhead.supervisor.memory import OutOfMemory
 from pierhead.supervisor.process import describe_exit, exit_facts, reap_these
 from pierhead.supervisor.renewal import Renewal, Tell, why_not
 from pierhead.supervisor.stacks import Stacks
@@ -90,6 +91,7 @@ class Crew:
         self._block = block
         self._own = board.row(block, 0)
         self._vigil = Vigil(settings)
+        self._out_of_memory = OutOfMemory()
         self._workers: dict[int, _Worker] = {}
         self._due: dict[int, float] = dict.fromkeys(range(self.size), 0.0)  # slot -> when to fork
         self._starts = Backoff()
@@ -126,6 +128,7 @@ class Crew:
             self._press(worker, now)
         if now >= self._look_at:
             self._vigil.look()
+            self._out_of_memory.look(now)
             self._look_at = now + self._vigil.interval_s
             for worker in list(self._workers.values()):
                 self._look(worker, now, reactor, become)
@@ -335,7 +338,7 @@ class Crew:
             worker = self._workers.pop(pid)
             reactor.remove(worker.channel)
             worker.channel.close()
-            end = _End.of(worker, status)
+            end = _End.of(worker, status, self._out_of_memory)
             self._take_over_counts(worker.row)
             worker.stacks.close()
             for other in self._workers.values():
@@ -408,15 +411,20 @@ class _End:
     fields: dict[str, Any]
 
     @classmethod
-    def of(cls, worker: _Worker, status: int) -> _End | None:
+    def of(cls, worker: _Worker, status: int, out_of_memory: OutOfMemory) -> _End | None:
         """Return the end of a worker; None for one that left in peace as it was told."""
         if worker.leaving and not worker.verdict and os.waitstatus_to_exitcode(status) == 0:
             return None
+        reason = worker.verdict or "died"
         what = f"{worker.verdict}; killing it" if worker.verdict else describe_exit(status)
+        killed = not worker.verdict and os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+        if killed and out_of_memory.happened(time.monotonic()):
+            reason = "out of memory"
+            what += f" by the kernel: {reason}, as much as this container or service may have"
         doing = worker.doing or Doing.of(worker.row)
         if not worker.verdict and not worker.ready:
             what += " before it was ready"
-        fields = {"worker": worker.pid, "slot": worker.slot, "reason": worker.verdict or "died"}
+        fields = {"worker": worker.pid, "slot": worker.slot, "reason": reason}
         fields |= exit_facts(status) | doing.facts()
         return cls(f"worker {worker.pid} {what}{doing}", worker.stacks.read(), fields)
 

@@ -14,6 +14,7 @@ __all__ = ["TIMEOUT_MS", "opened_browser", "opened_page"]
 
 TIMEOUT_MS = 40_000
 """How long a page may take: much longer than it does, the machine may be busy."""
+PHONE_PX = 360  # the width of a small one
 
 
 @asynccontextmanager
@@ -35,12 +36,15 @@ async def opened_browser() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def opened_page(browser: Browser, url: str) -> AsyncIterator[Page]:
-    """Open a page; what it throws fails the test."""
+    """Open a page; what it throws fails the test, and that a phone has to scroll sideways."""
     page = await browser.new_page()
     page.set_default_timeout(TIMEOUT_MS)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
+    await page.set_viewport_size({"width": PHONE_PX, "height": 640})
     await page.goto(url)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE_PX
+    await page.set_viewport_size({"width": 1280, "height": 720})
     try:
         yield page
     finally:

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.certificates import make_certificate
 from tests.isolation.harness import APP, answer, begun
 from tests.isolation.test_websockets import open_socket
-from tests.supervisor.harness import Load, Pierhead, alive, eventually
+from tests.supervisor.harness import Load, Pierhead, alive, eventually, parent_of
 
 APPS = """
 [apps.shop]
@@ -168,28 +168,67 @@ def test_what_is_under_way_is_answered_by_the_code_from_before(server: Pierhead)
     eventually(lambda: not alive(pid), "the process from before leaves")
 
 
-def test_a_worker_that_is_replaced_has_the_code_that_was_reloaded(server: Pierhead) -> None:
-    write(server, "six")
+def test_a_worker_that_is_replaced_has_that_code_also_where_it_does_not_load_any_more(
+    server: Pierhead,
+) -> None:
+    write(server, "seven")
     assert reload(server).returncode == 0
+    server.write("raise RuntimeError('half written')\n")
+    for _ in range(2):
+        replace_workers(server)
+        assert {answer(server, "/shop/")["version"] for _ in range(16)} == {"seven"}
+    failed = reload(server)
+    assert "RuntimeError: half written" in failed.stderr
+    assert {answer(server, "/shop/")["version"] for _ in range(16)} == {"seven"}
+
+
+def test_where_who_keeps_that_code_is_gone_a_worker_has_that_of_the_generation(server: Pierhead) -> None:
+    write(server, "eight")
+    assert reload(server).returncode == 0
+    server.write("raise RuntimeError('half written')\n")
+    os.kill(seed(server), signal.SIGKILL)
+    replace_workers(server)
+    server.wait_for_log("shop was reloaded, but does not load again for this worker, and who had its code is")
+    assert {answer(server, "/shop/")["version"] for _ in range(16)} == {"one"}
+    write(server, "nine")
+    assert reload(server).returncode == 0
+    assert {answer(server, "/shop/")["version"] for _ in range(16)} == {"nine"}
+
+
+def replace_workers(server: Pierhead) -> None:
     before = server.workers()
     for worker in before:
         os.kill(worker, signal.SIGKILL)
     eventually(lambda: len(server.workers()) == 2 and not before & server.workers(), "other workers")
-    assert {answer(server, "/shop/")["version"] for _ in range(4)} == {"six"}
 
 
-def test_a_worker_for_which_that_does_not_load_again_has_the_code_from_before(server: Pierhead) -> None:
-    write(server, "seven")
-    assert reload(server).returncode == 0
-    server.write("raise RuntimeError('half written')\n")
-    before = server.workers()
-    os.kill(min(before), signal.SIGKILL)
-    server.wait_for_log("shop was reloaded, but does not load again for this worker")
-    eventually(lambda: len(server.workers()) == 2, "another worker")
-    assert {answer(server, "/shop/")["version"] for _ in range(16)} <= {"one", "seven"}
-    write(server, "eight")
-    assert reload(server).returncode == 0
-    assert {answer(server, "/shop/")["version"] for _ in range(16)} == {"eight"}
+def seed(server: Pierhead) -> int:
+    """Return the pid of who keeps the code that was reloaded last: it forks nurseries, and is no worker."""
+    found: set[int] = set()
+
+    def look() -> set[int]:
+        nurseries = {answer(server, "/shop/")["ppid"] for _ in range(8)}
+        found.update({parent_of(nursery) for nursery in nurseries} - server.workers())
+        return found
+
+    eventually(look, "a nursery that was forked by a seed")
+    (pid,) = found
+    return pid
+
+
+def test_no_process_is_left_behind(tmp_path: Path) -> None:
+    """Neither by reloads nor by who is killed."""
+    (tmp_path / "apps.toml").write_text(APPS.partition("[apps.other]")[0])
+    options = ["--control-socket", str(tmp_path / "control")]
+    with Pierhead(tmp_path, *options, source=APP, application="apps.toml", workers=2) as server:
+        assert reload(server).returncode == 0
+        keeper = seed(server)
+        assert reload(server).returncode == 0
+        eventually(lambda: not alive(keeper), "the seed from before leaves")
+        keeper, everybody = seed(server), server.note_processes()
+        pids = {answer(server, "/shop/")[which] for _ in range(8) for which in ("pid", "ppid")}
+        os.kill(server.process.pid, signal.SIGKILL)
+        eventually(lambda: not any(map(alive, [*everybody, *pids, keeper])), "all have left")
 
 
 @pytest.mark.parametrize(

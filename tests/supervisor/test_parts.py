@@ -41,6 +41,22 @@ def test_a_channel_carries_messages_both_ways_and_shows_its_end() -> None:
     other.close()
 
 
+def test_descriptors_come_with_their_messages_in_order() -> None:
+    one, other = Channel.pair()
+    for word in ("first", "second"):
+        reader, writer = os.pipe()
+        os.write(writer, word.encode())
+        one.send(reader, text=word)
+        os.close(reader)
+        os.close(writer)
+    for word in ("first", "second"):
+        assert other.receive_one() == {"text": word}
+        with open(other.take_file(), "rb") as file:  # noqa: PTH123 - a descriptor
+            assert file.read() == word.encode()
+    one.close()
+    other.close()
+
+
 def test_what_comes_with_the_first_message_of_a_channel_is_not_lost() -> None:
     one, other = Channel.pair()
     one.send(settings={})

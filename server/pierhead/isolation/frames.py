@@ -30,6 +30,8 @@ class Kind(enum.IntEnum):
     """Kill the process known as `tag`, with its stacks written first where `ask`."""
     LOAD = 3
     """To a fresh one, before anything else: load application `app`; with the `settings` of the server."""
+    COPY = 4
+    """Fork another nursery, for who has the other end of the descriptor that comes with it."""
 
     # From the nursery
     FORKED = 10
@@ -37,7 +39,7 @@ class Kind(enum.IntEnum):
     ENDED = 11
     """`tag` ended with wait `status`, or (None) could not be forked for a `reason`; with its stacks."""
     LOADED = 12
-    """The application is loaded, or (with a `reason`) it does not load."""
+    """The application is loaded, by `pid`, or (with a `reason`) it does not load."""
     HEARD = 13
     """A KILL was read."""
 

@@ -32,7 +32,7 @@ from pierhead.supervisor.start import START_FAILED
 if TYPE_CHECKING:
     from pierhead.config import Settings
 
-__all__ = ["Origin", "main", "start_nursery"]
+__all__ = ["Origin", "adopt_nursery", "main", "start_nursery"]
 
 _ORDERS_BYTES = 64 << 10
 _OTHER_VERSION = "another version of the server was installed meanwhile: upgrade to it first, with SIGUSR2"
@@ -68,6 +68,22 @@ async def start_nursery(origin: Origin, settings: Settings) -> Nursery:
     link = Link(ours)
     try:
         link.send(Kind.LOAD, {"settings": dataclasses.asdict(settings), "app": _packed(origin.app)})
+        return await _loaded(link, ours, settings)
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+        await asyncio.to_thread(wait_for, process.pid)
+        raise
+
+
+async def adopt_nursery(end: socket.socket, settings: Settings) -> Nursery:
+    """Return the nursery that a seed has forked for who has this end; raises StartError where none comes."""
+    return await _loaded(Link(end), end, settings)
+
+
+async def _loaded(link: Link, end: socket.socket, settings: Settings) -> Nursery:
+    """Wait for a nursery to have its application; closes the link and raises StartError where it has not."""
+    try:
         async with asyncio.timeout(settings.start_timeout_s):
             frame = await link.read()
         if frame is None:
@@ -76,13 +92,10 @@ async def start_nursery(origin: Origin, settings: Settings) -> Nursery:
             raise StartError(frame.facts["reason"])
     except BaseException as error:
         link.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
-        await asyncio.to_thread(wait_for, process.pid)
         if isinstance(error, TimeoutError):
             raise StartError(f"not loaded within start_timeout_s={settings.start_timeout_s:g}") from None
         raise
-    nursery = Nursery(process.pid, ours, settings.hang_timeout_s)
+    nursery = Nursery(frame.facts["pid"], end, settings.hang_timeout_s)
     nursery.attach(link)
     return nursery
 
@@ -115,7 +128,7 @@ def main(fd: int, worker: int) -> int:
         return START_FAILED
     gc.collect()
     gc.freeze()  # what is shared with the processes stays shared: the collector does not touch it
-    end.sendall(encode(Kind.LOADED))
+    end.sendall(encode(Kind.LOADED, {"pid": os.getpid()}))
     run_nursery(end, [application], settings)
     return 0
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pierhead.interfaces.base import Application
     from pierhead.isolation.fresh import Origin
     from pierhead.isolation.nursery import Closable, Nursery
+    from pierhead.isolation.seed import Seed
     from pierhead.messages.request import Request
     from pierhead.messages.response import Response
     from pierhead.messages.websocket import WebSocket
@@ -56,6 +59,10 @@ class Isolated(Layer):
         """Where to load its code from again; None where it cannot be reloaded by itself."""
         self.reloaded = False
         """Whether it was reloaded by itself: `application` has the code from before."""
+        self.seed: Seed | None = None
+        """In a generation: who has the code that it was reloaded with."""
+        self.nursery_end: socket.socket | None = None
+        """In a worker: the link to a nursery with that code, which the seed forks for it."""
         self._isolation: Isolation | None = None
         self._limits = limits
         self.whole = whole
@@ -95,7 +102,8 @@ class Isolated(Layer):
     async def _start_reloaded(self) -> bool:
         """Start the processes of a worker that is to have code which others have reloaded before.
 
-        Where that does not load any more it is logged, and the code from before is used.
+        Where who had that code is gone, and it does not load any more, that is logged, and the code that the
+        generation was started with is used.
         """
         if not self.reloaded or self._isolation is None or self.origin is None:
             return False
@@ -103,7 +111,8 @@ class Isolated(Layer):
             await self._isolation.reload(self)
         except StartError as error:
             logger.error(  # noqa: TRY400 - it says all
-                "%s was reloaded, but does not load again for this worker; it has the code from before\n%s",
+                "%s was reloaded, but does not load again for this worker, and who had its code is gone; "
+                "it has the code from the last reload of everything\n%s",
                 self.origin.app.name,
                 error,
                 extra=facts("app_outdated", app=self.origin.app.name, reason=str(error).splitlines()[-1]),
@@ -182,7 +191,8 @@ class Isolation:
             return None
         from pierhead.isolation.nursery import Nursery
 
-        nursery = Nursery.fork([part.application for part in parts], settings, inherited)
+        ends = [part.nursery_end for part in parts if part.nursery_end is not None]
+        nursery = Nursery.fork([part.application for part in parts], settings, [*inherited, *ends])
         return cls(application, nursery, parts, settings)
 
     def attach(self) -> None:
@@ -199,9 +209,14 @@ class Isolation:
         for nursery in self._nurseries:
             await nursery.close()
 
-    def begin_reload(self, name: str, tell: Callable[[str], None]) -> None:
-        """Reload the code of one application; then `tell` is called with why that failed, or ""."""
-        self._keep(self._try_reload(name, tell))
+    def begin_reload(
+        self, name: str, end: socket.socket | None, tell: Callable[[str], None], *, first: bool
+    ) -> None:
+        """Reload the code of one application; then `tell` is called with why that failed, or "".
+
+        `end` is for a seed of that code, where this is the `first` worker, and else the link to a nursery.
+        """
+        self._keep(self._try_reload(name, end, tell, first=first))
 
     async def reload(self, part: Isolated) -> None:
         """Replace the processes of an application by some with its code as it is now; raises StartError.
@@ -228,9 +243,16 @@ class Isolation:
         cells[Cell.PROCESSES_CRASHED] = sum(pool.crashed for pool in self._pools)
         cells[Cell.PROCESSES_KILLED] = sum(pool.killed for pool in self._pools)
 
-    async def _try_reload(self, name: str, tell: Callable[[str], None]) -> None:
+    async def _try_reload(
+        self, name: str, end: socket.socket | None, tell: Callable[[str], None], *, first: bool
+    ) -> None:
+        part = self._named[name]
         try:
-            await self.reload(self._named[name])
+            if not first:
+                part.nursery_end, end = end, None
+            await self.reload(part)
+            if end is not None and part.pool is not None:
+                part.pool.nursery.copy(end)
         except StartError as error:
             tell(str(error))
         except Exception as error:
@@ -238,13 +260,13 @@ class Isolation:
             tell(repr(error))
         else:
             tell("")
+        finally:
+            if end is not None:
+                end.close()
 
     async def _start_pool(self, part: Isolated) -> Pool:
-        """Return a pool of processes that have started, on a fresh nursery."""
-        from pierhead.isolation.fresh import start_nursery
-
-        assert part.origin is not None
-        nursery = await start_nursery(part.origin, self._settings)
+        """Return a pool of processes that have started, on a nursery of its own."""
+        nursery = await self._start_nursery(part)
         self._nurseries.append(nursery)
         self._hear(nursery)
         pool = part.pool_of(nursery, 0)
@@ -258,6 +280,17 @@ class Isolation:
             raise
         nursery.lost = self._lost
         return pool
+
+    async def _start_nursery(self, part: Isolated) -> Nursery:
+        """Return one that a seed has forked for this worker; without a seed one with the code as it is."""
+        from pierhead.isolation.fresh import adopt_nursery, start_nursery
+
+        end, part.nursery_end = part.nursery_end, None
+        if end is not None:
+            with contextlib.suppress(StartError):
+                return await adopt_nursery(end, self._settings)
+        assert part.origin is not None
+        return await start_nursery(part.origin, self._settings)
 
     async def _retire(self, before: Pool, pool: Pool) -> None:
         """Have the processes from before finish and leave, and the nursery that nobody needs any more."""

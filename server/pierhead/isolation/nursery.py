@@ -120,6 +120,11 @@ class Nursery:
         self._expect_answer()
         return Link(ours)
 
+    def copy(self, end: socket.socket) -> None:
+        """Have it fork another nursery, for who has the other end."""
+        assert self._link is not None
+        self._link.send(Kind.COPY, files=[end.fileno()])
+
     def kill(self, tag: int, *, ask: bool = False) -> None:
         """Kill a process; with `ask` it writes its stacks before."""
         if self._link is not None:
@@ -209,6 +214,7 @@ class _Forker:
         self._applications = applications
         self._settings = settings
         self._processes: dict[int, _Forked] = {}
+        self._copies: list[int] = []
         self._reader = FrameReader()
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # they are for the master
@@ -239,6 +245,9 @@ class _Forker:
             os.waitpid(pid, 0)
 
     def _obey(self, frame: Frame, files: list[int]) -> None:
+        if frame.kind is Kind.COPY:
+            self._copy(files.pop(0))
+            return
         tag = frame.facts["tag"]
         if frame.kind is Kind.FORK:
             self._fork(frame.facts["part"], tag, files.pop(0))
@@ -271,14 +280,39 @@ class _Forker:
         self._processes[pid] = _Forked(tag, stacks)
         self._say(Kind.FORKED, tag=tag, pid=pid)
 
+    def _copy(self, fd: int) -> None:
+        """Fork another nursery, which lives on when this one ends."""
+        with socket.socket(fileno=fd) as end:
+            try:
+                pid = os.fork()
+            except OSError:  # who asked for it sees the end of the link
+                return
+            if pid:
+                self._copies.append(pid)
+                return
+            code = 1
+            try:
+                self._let_go()
+                end.sendall(encode(Kind.LOADED, {"pid": os.getpid()}))
+                run_nursery(end, self._applications, self._settings)
+                code = 0
+            except BaseException:
+                logger.critical("the nursery failed", exc_info=True)
+            finally:
+                os._exit(code)
+
+    def _let_go(self) -> None:
+        """In a process just forked: close what is this one's."""
+        self._reactor.close()
+        self._end.close()
+        for process in self._processes.values():
+            process.stacks.close()
+
     def _become_process(self, part: int, end: socket.socket, stacks: Stacks, parent: int) -> NoReturn:
         try:
             os.setpgid(0, 0)
             end_with_parent(signal.SIGKILL)
-            self._reactor.close()
-            self._end.close()
-            for process in self._processes.values():
-                process.stacks.close()
+            self._let_go()
             stacks.provide()
             if os.getppid() == parent:
                 run_process(self._applications[part], self._settings, end)
@@ -290,6 +324,8 @@ class _Forker:
             process = self._processes.pop(pid)
             self._say(Kind.ENDED, tag=process.tag, status=status, reason="", stacks=process.stacks.read())
             process.stacks.close()
+        for pid, _ in reap_these(list(self._copies)):
+            self._copies.remove(pid)
 
     def _kill_late_ones(self) -> None:
         now = time.monotonic()

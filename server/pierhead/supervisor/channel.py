@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+from collections import deque
 from typing import Any
 
 __all__ = ["Channel"]
 
 _LONGEST_BYTES = 64 << 20
+_MOST_FILES = 16
 
 
 class Channel:
@@ -22,6 +24,7 @@ class Channel:
         self._socket = end
         self._buffer = b""
         self._ahead: list[dict[str, Any]] = []
+        self._files: deque[int] = deque()
 
     @classmethod
     def pair(cls) -> tuple[Channel, Channel]:
@@ -43,10 +46,17 @@ class Channel:
         """Whether messages came with the one that `receive_one` returned: no selector tells of them."""
         return bool(self._ahead)
 
-    def send(self, **message: Any) -> None:
-        """Send a message; does nothing where the other process is gone."""
+    def send(self, file: int | None = None, /, **message: Any) -> None:
+        """Send a message, with a copy of a descriptor; does nothing where the other process is gone."""
+        data = json.dumps(message).encode() + b"\n"
         with contextlib.suppress(OSError):
-            self._socket.sendall(json.dumps(message).encode() + b"\n")
+            if file is not None:
+                data = data[socket.send_fds(self._socket, [data], [file]) :]
+            self._socket.sendall(data)
+
+    def take_file(self) -> int:
+        """Return the descriptor that came with a message that has one; it is the caller's to close."""
+        return self._files.popleft()
 
     def receive(self) -> list[dict[str, Any]] | None:
         """Return the whole messages that have come, at least by waiting for bytes; None at the end.
@@ -57,7 +67,8 @@ class Channel:
             messages, self._ahead = self._ahead, []
             return messages
         try:
-            data = self._socket.recv(65536)
+            data, files, _, _ = socket.recv_fds(self._socket, 65536, _MOST_FILES)
+            self._files += files
         except BlockingIOError:
             return []
         except OSError:

@@ -20,7 +20,14 @@ from pierhead.supervisor.channel import Channel
 from pierhead.supervisor.doing import Doing
 from pierhead.supervisor.memory import OutOfMemory
 from pierhead.supervisor.process import describe_exit, exit_facts, reap_these
-from pierhead.supervisor.renewal import Renewal, Tell, why_not
+from pierhead.supervisor.renewal import (
+    Renewal,
+    Tell,
+    disown_seeds,
+    leave_nurseries,
+    order_nurseries,
+    why_not,
+)
 from pierhead.supervisor.stacks import Stacks
 from pierhead.supervisor.vigil import Vigil
 from pierhead.supervisor.worker import run_worker
@@ -220,6 +227,9 @@ class Crew:
         for worker in self._workers.values():
             worker.channel.close()  # or its end would not show when the generation is gone
             worker.stacks.close()
+        if self._renewal is not None:
+            self._renewal.disown()
+        disown_seeds(self._application)
 
     # Inside
 
@@ -240,6 +250,7 @@ class Crew:
         cells[Cell.BORN_NS] = cells[Cell.BEAT_NS] = time.monotonic_ns()
         cells[Cell.STATE] = State.STARTING
         self._own.cells[Cell.HIGHEST] = max(index, self._own.cells[Cell.HIGHEST])
+        order_nurseries(self._application)
         try:
             pid = os.fork()
         except OSError as error:  # no memory or no process left: try again, and keep what there is
@@ -247,6 +258,7 @@ class Crew:
             stacks.close()
             ours.close()
             theirs.close()
+            leave_nurseries(self._application)
             if relieved is None:
                 seconds = self._postpone(slot)
             else:
@@ -258,6 +270,7 @@ class Crew:
             ours.close()
             self._become_worker(index, theirs, stacks, become)
         theirs.close()
+        leave_nurseries(self._application)
         cells[Cell.PID] = pid
         ready_by = now + self._settings.start_timeout_s + _KILL_GRACE_S
         jitter = random.random()  # noqa: S311 - no secret

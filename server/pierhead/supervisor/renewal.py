@@ -1,16 +1,20 @@
 """A renewal: one application's code is reloaded in the workers of a generation, the others' is left alone.
 
 One worker goes first. Where the new code does not load or start in it, nothing has changed. Where it does,
-the other workers follow together, and those that are forked from then on load the new code as they start.
+a process is forked that keeps that code, a *seed*, and the other workers follow together: they, and those
+that are forked from then on, get it from there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from pierhead.isolation.choose import reloadable
+from pierhead.isolation.seed import Seed
 from pierhead.log import facts
 
 if TYPE_CHECKING:
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from pierhead.isolation.layer import Isolated
     from pierhead.supervisor.channel import Channel
 
-__all__ = ["Renewal", "Tell", "why_not"]
+__all__ = ["Renewal", "Tell", "disown_seeds", "leave_nurseries", "order_nurseries", "why_not"]
 
 logger = logging.getLogger("pierhead.generation")
 
@@ -57,6 +61,29 @@ def why_not(application: Application, name: str) -> str:
     )
 
 
+def order_nurseries(application: Application) -> None:
+    """Have a nursery forked of each application that was reloaded, for a worker that is forked next."""
+    for part in reloadable(application).values():
+        if part.seed is not None:
+            part.nursery_end = part.seed.nursery()
+
+
+def leave_nurseries(application: Application) -> None:
+    """Leave them to the worker, now that it was forked; or to nobody."""
+    for part in reloadable(application).values():
+        if part.nursery_end is not None:
+            part.nursery_end.close()
+            part.nursery_end = None
+
+
+def disown_seeds(application: Application) -> None:
+    """In a worker just forked: let go of what is the generation's."""
+    for part in reloadable(application).values():
+        if part.seed is not None:
+            part.seed.close()
+            part.seed = None
+
+
 class Renewal:
     """One that is under way; `step` is called again and again until it is `over`."""
 
@@ -70,6 +97,7 @@ class Renewal:
         self._ordered: set[int] = set()
         self._renewed = 0
         self._failures: list[str] = []
+        self._seed: Seed | None = None  # while nobody knows whether its code is any good
         logger.info("reloading the code of %s", name, extra=facts("app_reload", app=name))
 
     def step(self, workers: Iterable[Member]) -> None:
@@ -114,6 +142,9 @@ class Renewal:
             self._fail(failed)
         else:
             self._part.reloaded = True  # workers that are forked from now on see it
+            if self._part.seed is not None:
+                self._part.seed.close()
+            self._part.seed, self._seed = self._seed, None
             self._waiting = {worker.pid for worker in workers if not worker.leaving} - {pid}
 
     def give_up(self, why: str) -> None:
@@ -121,12 +152,27 @@ class Renewal:
         if not self.over:
             self._fail(why)
 
+    def disown(self) -> None:
+        """Let go of a seed that nobody knows; also in a process that the generation has just forked."""
+        if self._seed is not None:
+            self._seed.close()
+
     def _order(self, worker: Member) -> None:
         self._ordered.add(worker.pid)
-        worker.channel.send(reload_app=self._name)
+        first = self._waiting is None
+        end: socket.socket | None = None
+        if first:
+            with contextlib.suppress(OSError):  # no descriptors are left: each loads the code for itself
+                self._seed, end = Seed.pair()
+        elif self._part.seed is not None:
+            end = self._part.seed.nursery()
+        with end or contextlib.nullcontext():
+            file = None if end is None else end.fileno()
+            worker.channel.send(file, reload_app=self._name, first=first, end=end is not None)
 
     def _fail(self, why: str) -> None:
         self.over = True
+        self.disown()
         then = "" if self._renewed else "; the code from before goes on serving"
         logger.error(
             "%s was not reloaded%s\n%s",

@@ -96,9 +96,14 @@ async def _work(
             os._exit(1)  # asked twice
         leave(True)
 
-    def reload_app(name: str) -> None:
+    def reload_app(name: str, *, first: bool, end: socket.socket | None) -> None:
+        def tell(failed: str) -> None:
+            channel.send(reloaded_app=name, failed=failed)
+
         if isolation is not None and not stop.done():
-            isolation.begin_reload(name, lambda failed: channel.send(reloaded_app=name, failed=failed))
+            isolation.begin_reload(name, end, tell, first=first)
+        elif end is not None:
+            end.close()
 
     def hear() -> None:
         messages = channel.receive()
@@ -108,7 +113,8 @@ async def _work(
             return
         for message in messages:
             if "reload_app" in message:
-                reload_app(message["reload_app"])
+                end = socket.socket(fileno=channel.take_file()) if message["end"] else None
+                reload_app(message["reload_app"], first=message["first"], end=end)
             else:
                 leave(bool(message.get("going_away", True)))
 

@@ -110,10 +110,13 @@ def test_without_idle_connections_each_request_has_its_own() -> None:
     assert program.kept == [False] * 2
 
 
-def test_what_must_not_be_sent_twice_gets_a_new_connection() -> None:
+@pytest.mark.parametrize("connections", [1, 16])
+def test_what_must_not_be_sent_twice_gets_a_new_connection(connections: int) -> None:
     # The program takes one connection at a time: the one that waits has to be closed first, not by its age.
     with running(numbered) as program:
-        application = FastCGIApplication(program.url, connections=1, idle_connections=1, timeout_s=8.0)
+        application = FastCGIApplication(
+            program.url, connections=connections, idle_connections=1, timeout_s=8.0
+        )
         with Client(application) as client:
             said = [client.get("/").text, client.post("/", content=b"x").text, client.get("/").text]
     assert said == ["1.1", "2.1", "2.2"]

@@ -76,7 +76,11 @@ class FastCGIApplication(UpstreamApplication):
         sent = partial(_sent, variables, body, keep_connection=self._idle.most > 0)
         await self._acquire()
         try:
-            kept = self._idle.take() if request.method in _IDEMPOTENT else None
+            kept = None
+            if request.method in _IDEMPOTENT:
+                kept = self._idle.take()
+            else:  # in the place of one that waits: the program may have no process for one more
+                self._idle.shrink(len(self._idle) - 1)
             streams = kept or await self._connect()
         except BaseException:
             self._release()

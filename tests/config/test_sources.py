@@ -168,3 +168,13 @@ def test_a_variable_that_is_nearly_ours_is_warned_of_and_others_are_not() -> Non
     assert warning == (
         "the variable PIERHEAD_WORKER is not a setting and has no effect; did you mean PIERHEAD_WORKERS?"
     )
+
+
+def test_settings_in_a_file_of_applications_are_not_overlooked(folder: Path) -> None:
+    (folder / "sites.toml").write_text('workers = 2\n[apps.shop]\napp = "shop:app"\n')
+    with pytest.raises(ConfigError, match=r"^sites\.toml: workers: .* --config sites\.toml$"):
+        load_configuration({"app": "sites.toml"}, {})
+    assert load_configuration({}, {}, "sites.toml").settings.workers == 2
+    assert load_configuration({"app": "sites.toml"}, {}, "sites.toml").settings.workers == 2
+    (folder / "sites.toml").write_text('[apps.shop]\napp = "shop:app"\n')
+    assert load_configuration({"app": "sites.toml"}, {}).settings.app == "sites.toml"

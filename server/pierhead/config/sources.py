@@ -63,6 +63,7 @@ def load_configuration(
         sources[name] = source
     settings = Settings(**values)
     _check_together(settings, sources)
+    _check_applications(settings, Path(file or environ.get(_FILE_VARIABLE) or DEFAULT_FILE))
     return Configuration(settings, sources, tuple(_unknown_variables(environ)))
 
 
@@ -173,6 +174,23 @@ def _check(name: str, value: Any) -> None:
         for folder in value:
             if not Path(folder).is_dir():
                 raise ValueError(f"there is no directory {folder}")
+
+
+def _check_applications(settings: Settings, read: Path) -> None:
+    """Refuse settings in a file of applications that is not the one that was `read`: nobody looks at them."""
+    path = Path(settings.app_dir or ".") / settings.app
+    if not settings.app.endswith(".toml") or path.absolute() == read.absolute():
+        return
+    try:
+        table = read_toml(path)
+    except (FileNotFoundError, ConfigError):
+        return  # said where it is loaded
+    for key in table:
+        if "apps" in table and key != "apps":
+            raise ConfigError(
+                f"{path}: {key}: of this file only [apps.NAME] is read; for its settings as well, name it "
+                f"as the configuration: --config {path}"
+            )
 
 
 def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:

@@ -78,13 +78,22 @@ class Compose:
             timeout=timeout_s,
         )
         if check and result.returncode:
-            logs = self("logs", "--no-color", "--tail", "30", check=False) if "up" in argv else ""
+            logs = (
+                self("logs", "--no-color", "--tail", "30", check=False) + self.health()
+                if "up" in argv
+                else ""
+            )
             raise AssertionError(f"{' '.join(command)}:\n{result.stdout}{result.stderr}{logs}")
         return result.stdout if check else result.stdout + result.stderr
 
     def containers(self, service: str, *, everything: bool = False) -> list[str]:
         """Return the ids of a service's containers."""
         return self("ps", "--quiet", *(["--all"] if everything else []), service).split()
+
+    def health(self) -> str:
+        """Return what the last health checks of each container said, and when."""
+        ids = self("ps", "--quiet", "--all", check=False).split()
+        return docker("inspect", "--format", "{{.Name}} {{json .State}}", *ids, check=False) if ids else ""
 
     def inspect(self, service: str, *, everything: bool = False) -> list[dict[str, Any]]:
         """Return what docker knows of a service's containers."""

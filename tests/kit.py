@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests import leftovers
+
 __all__ = ["ROOT", "Kit", "eventually"]
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +35,9 @@ class Kit:
 
     def __init__(self, command: Sequence[str] = (sys.executable, "-m", "stack"), cwd: Path = ROOT) -> None:
         # Not below pytest's own folder, which only root may enter: PostgreSQL runs as another user then.
-        self.state = Path(tempfile.mkdtemp(prefix="pierhead test "))  # a space, as in many people's paths
+        self.state = Path(
+            tempfile.mkdtemp(prefix=f"pierhead test {leftovers.mark()} ")
+        )  # a space, as in many people's paths
         self.state.chmod(0o755)
         self.command = command
         self.cwd = cwd

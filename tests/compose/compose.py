@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stack.ports import any_free
+from tests import leftovers
 
 __all__ = ["PROXIES", "ROOT", "Compose", "Reply", "docker", "request", "why_not"]
 
@@ -46,7 +47,7 @@ def why_not() -> str | None:
 class Compose:
     """One project. `ports` are the published ones; `folder` has the files, `options` names them."""
 
-    project: str = field(default_factory=lambda: f"pierhead-test-{secrets.token_hex(4)}")
+    project: str = field(default_factory=lambda: f"pierhead-test-{leftovers.mark()}-{secrets.token_hex(4)}")
     ports: dict[str, int] = field(default_factory=lambda: {name: any_free() for name in (*PROXIES, "locust")})
     folder: Path = ROOT
     options: Sequence[str] = ()

@@ -59,7 +59,7 @@ WORKDIR /app
 USER 10001:10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=30s --start-period=180s --start-interval=1s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=30s --start-period=180s --start-interval=1s --retries=6 \
     CMD ["pierhead", "health", "--timeout", "25", "http://127.0.0.1:8080/readyz"]
 
 # --- the examples, as one application

@@ -128,7 +128,7 @@ class Serving:
 
     async def _stop(self) -> None:
         for server in (self._server, self._upstream):
-            await server.drain(5.0)
+            await server.drain(60.0)
             await server.close()
 
     def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:

@@ -135,12 +135,12 @@ def test_they_are_closed_when_the_server_leaves(tmp_path: Path, loop: str, reloa
 
 
 def test_limits_are_those_of_the_listener(server: Pierhead) -> None:
-    with unix_connect(str(server.folder / "narrow"), "ws://x/socket", open_timeout=20) as socket:
+    with unix_connect(str(server.folder / "narrow"), "ws://x/socket", open_timeout=60) as socket:
         socket.send("0123456789")
-        assert socket.recv(timeout=20) == "0123456789"
+        assert socket.recv(timeout=60) == "0123456789"
         socket.send("0123456789a")
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=20)
+            socket.recv(timeout=60)
     assert closed.value.sent is not None
     assert closed.value.sent.code == 1009
 

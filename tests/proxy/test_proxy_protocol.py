@@ -63,7 +63,7 @@ async def application() -> AsyncIterator[int]:
     try:
         yield port
     finally:
-        await server.drain(5.0)
+        await server.drain(60.0)
         await server.close()
 
 

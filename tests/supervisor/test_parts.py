@@ -75,10 +75,10 @@ def test_a_reactor_reports_signals_and_channels_in_time() -> None:
     try:
         assert reactor.wait(0.0) == ([], [])
         os.kill(os.getpid(), signal.SIGUSR1)
-        assert reactor.wait(5.0) == ([signal.SIGUSR1], [])
+        assert reactor.wait(60.0) == ([signal.SIGUSR1], [])
         reactor.add(one)
         other.send(x=1)
-        assert reactor.wait(5.0) == ([], [one])
+        assert reactor.wait(60.0) == ([], [one])
         reactor.remove(one)
         reactor.remove(one)
         assert reactor.wait(0.0) == ([], [])

@@ -17,7 +17,7 @@ from pierhead.transports.memory import MemoryTransport
 from pierhead.transports.server import Server
 from tests.http2peer import Peer
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 
 class Stage:

@@ -10,6 +10,7 @@ import pytest
 
 from pierhead import App, Request, Response, WebSocket
 from pierhead.testing import Client, WebSocketRejected, handle_raw
+from pierhead.transports import connection
 
 CLOSE = b"Connection: close\r\n"
 
@@ -368,11 +369,13 @@ def test_an_event_stream_ends_cleanly_when_the_server_drains(app: App) -> None:
         pieces = iter(stream)
         assert next(pieces) == b"data: first\n\n"
         assert client._server is not None
-        assert client._call(client._server.drain(5.0)) == 0
+        assert client._call(client._server.drain(60.0)) == 0
         assert list(pieces) == []  # ended by its last chunk, not broken off
 
 
-def test_while_draining_what_is_in_progress_finishes_and_says_close(app: App) -> None:
+def test_while_draining_what_is_in_progress_finishes_and_says_close(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     @app.get("/slow")
@@ -388,7 +391,8 @@ def test_while_draining_what_is_in_progress_finishes_and_says_close(app: App) ->
         client._call(begun.wait())
         server = client._server
         assert server is not None
-        drained = asyncio.run_coroutine_threadsafe(server.drain(10.0), client._loop)  # type: ignore[arg-type]
+        monkeypatch.setattr(connection, "_LATE_REQUEST_GRACE_S", 30.0)
+        drained = asyncio.run_coroutine_threadsafe(server.drain(60.0), client._loop)  # type: ignore[arg-type]
         client._do(idle.send, get())  # under way when the drain began
         late = client._call(idle.receive())
         assert CLOSE in late

@@ -264,7 +264,7 @@ async def test_a_kept_connection_is_given_up_when_the_server_drains(app: App) ->
         transport = MemoryTransport(server.connect("fastcgi"), client=NGINX)
         transport.send(fastcgi_request(Ask("POST", "/ignore"), keep=True))
         await transport.receive()
-        draining = asyncio.ensure_future(server.drain(5.0))
+        draining = asyncio.ensure_future(server.drain(60.0))
         assert await read(transport) == b""
         assert await draining == 0
 

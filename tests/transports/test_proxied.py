@@ -49,7 +49,7 @@ async def serving(app: App, url: str = "http://127.0.0.1:0?proxy", **settings: A
     try:
         await server.serve([listening], [url])
         yield port
-        await server.drain(5.0)
+        await server.drain(60.0)
     finally:
         await server.close()
 

@@ -73,7 +73,7 @@ async def serving(app: App, settings: Settings, cut: int | None = None) -> Async
     try:
         await server.serve([listening], ["https://127.0.0.1:0"])
         yield port
-        assert await server.drain(15.0) == (cut or 0) or cut is None
+        assert await server.drain(60.0) == (cut or 0) or cut is None
     finally:
         await server.close()
 

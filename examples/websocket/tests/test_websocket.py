@@ -206,7 +206,7 @@ def test_who_reads_too_slowly_is_sent_away_and_holds_nobody_up(client: Client, m
 
 def test_who_answers_no_ping_is_gone_for_the_others(module: ModuleType, url: str) -> None:
     """A client that reads nothing sends no pong."""
-    settings = {"websocket_ping_interval_s": 0.3, "websocket_ping_timeout_s": 0.3}
+    settings = {"websocket_ping_interval_s": 1.0, "websocket_ping_timeout_s": 2.0}
     with Client(module.app, **settings) as client:
         eventually(lambda: module.app.state.rooms.listening)
         with member(client, "dead") as dead, member(client, "ada") as ada:
@@ -233,7 +233,7 @@ def test_a_server_that_leaves_says_so(module: ModuleType, url: str, going_away: 
 def test_members_are_sent_away_while_the_others_cannot_be_heard(
     client: Client, module: ModuleType, other: psycopg.Connection
 ) -> None:
-    module.RECONNECT_S = 1.0
+    module.RECONNECT_S = 4.0
     with member(client, "ada") as ada:
         cut = other.execute(f"SELECT pg_terminate_backend(pid, 5000) {FROM_EXAMPLE} AND query LIKE 'LISTEN%'")
         assert cut.rowcount == 1

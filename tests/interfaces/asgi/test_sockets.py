@@ -61,7 +61,7 @@ async def urls(tmp_path: Path) -> AsyncIterator[dict[str, int]]:
         ports[scheme] = bound.getsockname()[1]
         await server.listen(bound, f"{scheme}://127.0.0.1:0")
     yield ports
-    await server.drain(15.0)
+    await server.drain(60.0)
     await server.close()
 
 

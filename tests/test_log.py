@@ -144,3 +144,25 @@ def test_a_full_disk_under_the_log_is_survived() -> None:
             [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=full, check=False, timeout=60
         )
     assert done.stdout == b"alive\n"
+
+
+def test_what_a_full_disk_has_torn_stays_a_line_of_its_own(tmp_path: Path) -> None:
+    """The next record is not appended to it, and lost with it."""
+    script = (
+        "import logging, resource; from pierhead import log; from pierhead.config import Settings\n"
+        "log.configure(Settings(log_format='json'))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))\n"
+        "for number in range(5): logging.error('%d', number)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)\n"
+        "for number in range(5, 8): logging.error('%d', number)\n"
+    )
+    path = tmp_path / "log"
+    with path.open("ab") as file:
+        subprocess.run([sys.executable, "-c", script], stderr=file, check=True, timeout=60)
+    messages = []
+    for line in path.read_text().splitlines():
+        try:
+            messages.append(json.loads(line)["message"])
+        except ValueError:
+            messages.append("torn")
+    assert messages == ["0", "1", "torn", "5", "6", "7"]

@@ -199,6 +199,22 @@ async def test_a_full_disk_is_survived_and_reported_once(caplog: pytest.LogCaptu
     output.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it cannot be seen elsewhere")
+async def test_what_a_full_disk_has_torn_stays_a_line_of_its_own(tmp_path: Path) -> None:
+    output = LogOutput("/dev/full")
+    output.write(LINE)
+    await asyncio.sleep(0)
+    torn = tmp_path / "torn"
+    torn.write_bytes(b"the beginning of")
+    with torn.open("ab") as disk:  # somebody made room
+        os.dup2(disk.fileno(), output._descriptor)
+        for _ in range(2):
+            output.write(LINE)
+            await asyncio.sleep(0)
+    assert torn.read_bytes() == b"the beginning of\n" + LINE + LINE
+    output.close()
+
+
 async def test_a_reader_that_is_gone_costs_lines_only(
     standard_output: Callable[[int], LogOutput], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,14 +13,16 @@ import json
 import logging
 import os
 import re
+import stat
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pierhead.config import Settings
 
-__all__ = ["JsonFormatter", "TextFormatter", "configure", "facts"]
+__all__ = ["JsonFormatter", "TextFormatter", "configure", "facts", "is_torn"]
 
 _OF_RECORDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -73,6 +75,18 @@ class JsonFormatter(logging.Formatter):
             return json.dumps({name: str(value) for name, value in more.items()} | fields)
 
 
+def is_torn(descriptor: int) -> bool:
+    """Tell whether a file ends within a line, as a full disk leaves it; of other things nobody knows."""
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or not found.st_size:
+            return False
+        with Path(f"/proc/self/fd/{descriptor}").open("rb") as file:
+            return os.pread(file.fileno(), 1, found.st_size - 1) != b"\n"
+    except OSError:
+        return False
+
+
 def configure(settings: Settings, process: str = "master") -> None:
     """Send all records of this process to standard error, as `log_level` and `log_format` say.
 
@@ -92,7 +106,29 @@ def configure(settings: Settings, process: str = "master") -> None:
 
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Ours: to tell it from an application's own."""
+    """Ours: to tell it from an application's own. What a full disk has torn stays a line of its own."""
+
+    _failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, in one piece where the stream is a file or a pipe."""
+        try:
+            descriptor = self.stream.fileno()
+        except (OSError, ValueError, AttributeError):  # somebody captures what is said
+            super().emit(record)
+            return
+        try:
+            line = self.format(record) + self.terminator
+            self.flush()
+            piece = line.encode(self.stream.encoding or "utf-8", "backslashreplace")
+            if self._failed and is_torn(descriptor):
+                piece = b"\n" + piece
+            while piece:
+                piece = piece[os.write(descriptor, piece) :]
+            self._failed = False
+        except Exception:  # noqa: BLE001 - as any handler: logging fails nobody
+            self._failed = True
+            self.handleError(record)
 
 
 def _timestamp(record: logging.LogRecord) -> str:

@@ -18,7 +18,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from pierhead.log import facts
+from pierhead.log import facts, is_torn
 
 __all__ = ["LINE_LIMIT_BYTES", "LogOutput"]
 
@@ -70,8 +70,9 @@ class LogOutput:
         """Write what is pending as far as it goes without waiting; False where something is left."""
         while self._pending:
             piece = self._next_piece()
+            lead = b"\n" if self._failing and is_torn(self._descriptor) else b""
             try:
-                written = self._send(piece)
+                written = self._send(lead + piece) - len(lead)
             except (BlockingIOError, InterruptedError):
                 self._give_back(piece)
                 return False

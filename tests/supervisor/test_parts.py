@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,6 +140,36 @@ def test_a_watcher_leaves_hidden_folders_alone_but_may_be_in_one(tmp_path: Path)
     assert watcher.changed() is None
     (project / "app.py").write_text("")
     assert watcher.changed() == project / "app.py"
+
+
+@pytest.mark.parametrize("folder", ["env", "node_modules", "__pycache__"])
+def test_a_watcher_does_not_look_at_what_others_have_installed(tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder / "lib").mkdir(parents=True)
+    if folder == "env":
+        (tmp_path / folder / "pyvenv.cfg").touch()
+    watcher = Watcher([str(tmp_path)])
+    (tmp_path / folder / "lib" / "theirs.py").touch()
+    assert watcher.changed() is None
+    (tmp_path / "ours.py").touch()
+    assert watcher.changed() == tmp_path / "ours.py"
+
+
+def test_a_watcher_is_not_disturbed_by_folders_that_go_while_it_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "going" / "below").mkdir(parents=True)
+    (tmp_path / "staying.py").touch()
+    watcher = Watcher([str(tmp_path)])
+    scandir = os.scandir
+
+    def going(path: str) -> Any:
+        if str(path).endswith("going"):
+            shutil.rmtree(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", going)
+    assert watcher.changed() is None
+    assert not (tmp_path / "going").exists()
 
 
 def test_an_end_is_described() -> None:

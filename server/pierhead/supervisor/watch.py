@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 __all__ = ["Watcher"]
 
 Stamp = tuple[int, int]
+_NOT_OURS = frozenset({"__pycache__", "node_modules"})
 
 
 class Watcher:
@@ -36,13 +38,27 @@ class Watcher:
         found = {}
         candidates = set(self._files)
         for directory in self._directories:
-            candidates.update(
-                path
-                for path in directory.rglob("*.py")
-                if not any(part.startswith(".") for part in path.relative_to(directory).parts)
-            )
+            candidates.update(_sources(directory))
         for path in candidates:
             with contextlib.suppress(OSError):
                 facts = path.stat()
                 found[path] = (facts.st_mtime_ns, facts.st_size)
         return found
+
+
+def _sources(directory: Path) -> Iterator[Path]:
+    """Yield the Python files in a folder and those below, but for hidden ones and what others have installed.
+
+    Folders that go meanwhile are left out (`Path.rglob` may raise, and looks into those that nobody wants).
+    """
+    for folder, folders, files in os.walk(directory):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in _NOT_OURS
+            and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))  # noqa: PTH110, PTH118 - often
+        ]
+        for name in files:
+            if name.endswith(".py") and not name.startswith("."):
+                yield Path(folder, name)

@@ -45,6 +45,13 @@ def up(state: State, roles: Sequence[str], auto: bool, ports: dict[str, int], *,
     with Signals().caught() as signals:
         with state.locked(BUSY):
             if run := already_up(state, signals):
+                running = {record.name.partition("-")[0] for record in run.records}
+                if missing := [role for role in roles if role not in running and role != "apache"]:
+                    # Apache does not count: it may not be installed.
+                    without = ", ".join(missing)
+                    raise KitError(
+                        f"the stack is up without {without}; stop it first: ./kit down, then this again"
+                    )
                 print(f"The stack is already up since {run.started}; ./kit down stops it.\n\n{table(run)}")
                 return 0
             me = Process(os.getpid(), identity(os.getpid()) or "", program(os.getpid()))

@@ -140,6 +140,9 @@ def test_data_outlives_a_stop_until_it_is_deleted(kit: Kit) -> None:
 def test_a_role_brings_what_it_needs(kit: Kit) -> None:
     kit("up", "--detach", "--ports", "auto", "--only", "nginx")
     assert set(kit.status()) == {"db", "app", "nginx"}
+    result = kit("up", "--detach", check=False)
+    assert result.returncode == 1
+    assert "kit: the stack is up without caddy; stop it first: ./kit down, then this again" in result.stderr
 
 
 def test_ctrl_c_stops_all_in_order(kit: Kit) -> None:

@@ -38,7 +38,7 @@ async def wait(request: Request) -> Response:
     return Response.text("done")
 """
 SCRIPT = (
-    APP.replace('print("imported")', "")
+    APP
     + """
 if __name__ == "__main__":
     from pierhead.server import Server

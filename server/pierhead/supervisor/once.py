@@ -65,12 +65,12 @@ def run_application_once(application: Application, settings: Settings) -> int:
 
 def _take_streams() -> _Streams:
     """Keep the standard streams for the connection: what the application prints goes to standard error."""
-    sys.stdout.flush()
     streams = _Streams(os.dup(0), os.dup(1))
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     os.dup2(2, 1)
+    sys.stdout.flush()  # only now: what was printed before, at an import, say, is no part of a response
     return streams
 
 

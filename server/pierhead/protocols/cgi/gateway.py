@@ -154,12 +154,14 @@ class GatewayCodec(abc.ABC):
         return b""
 
     def respond(self, status: int, fields: RawFields, body: bytes, stamp: bytes = b"") -> bytes:
-        """Render a whole response; see `CgiResponseWriter.head` for the errors and for `stamp`."""
-        return self._wrap(self._writer.whole(status, fields, body, stamp)) + self._wrap_end()
+        """Render a whole response; see `ResponseWriter.head` for the errors and for `stamp`."""
+        return (
+            self._wrap(self._writer.whole(status, fields, body, stamp, keep_alive=False)) + self._wrap_end()
+        )
 
     def start_response(self, status: int, fields: RawFields, stamp: bytes = b"") -> bytes:
         """Render the head of a response whose body comes piece by piece."""
-        return self._wrap(self._writer.head(status, fields, stamp))
+        return self._wrap(self._writer.head(status, fields, stamp, keep_alive=False))
 
     def data(self, data: bytes) -> bytes:
         """Render a piece of the body; raises ResponseError when it is more than was announced."""

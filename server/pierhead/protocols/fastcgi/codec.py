@@ -183,7 +183,7 @@ class FastCGICodec(GatewayCodec):
         return output
 
     def respond(self, status: int, fields: RawFields, body: bytes, stamp: bytes = b"") -> bytes:
-        """Render a whole response; see `CgiResponseWriter.head` for the errors and for `stamp`."""
+        """Render a whole response; see `ResponseWriter.head` for the errors and for `stamp`."""
         self._settle()
         return super().respond(status, fields, body, stamp)
 

@@ -13,7 +13,7 @@ from pierhead.errors import PierheadError, reason_phrase
 from pierhead.protocols.http1.events import RawFields
 from pierhead.protocols.http1.grammar import DIGITS, FIELD_LINE, FORBIDDEN_TRAILERS
 
-__all__ = ["ResponseError", "ResponseWriter", "hints", "render_ordinary"]
+__all__ = ["ResponseError", "ResponseWriter", "hints", "join_head", "render_ordinary"]
 
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {reason_phrase(status.value)}\r\n".encode()
@@ -191,11 +191,16 @@ class ResponseWriter:
             parts.append(b"Connection: close\r\n")
         elif self._version == "1.0":
             parts.append(b"Connection: keep-alive\r\n")
-        head = b"".join(parts)
-        lines = len(parts)
-        if head.count(b"\r") != lines or head.count(b"\n") != lines or b"\0" in head:
-            raise ResponseError("a header field of the response contains CR, LF or NUL")
-        return head + stamp + b"\r\n"
+        return join_head(parts, stamp)
+
+
+def join_head(parts: list[bytes], stamp: bytes) -> bytes:
+    """Join the lines of a head, once sure that none of them is two; raises ResponseError."""
+    head = b"".join(parts)
+    lines = len(parts)
+    if head.count(b"\r") != lines or head.count(b"\n") != lines or b"\0" in head:
+        raise ResponseError("a header field of the response contains CR, LF or NUL")
+    return head + stamp + b"\r\n"
 
 
 def _without(stamp: bytes, fields: RawFields) -> bytes:

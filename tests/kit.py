@@ -19,7 +19,7 @@ from tests import leftovers
 __all__ = ["ROOT", "Kit", "eventually"]
 
 ROOT = Path(__file__).parents[1]
-TIMEOUT_S = 150.0
+TIMEOUT_S = 240.0
 
 
 def eventually(condition: Callable[[], object], what: str, timeout_s: float = TIMEOUT_S) -> None:

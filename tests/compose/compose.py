@@ -64,7 +64,7 @@ class Compose:
         ports = {f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
         return clean | ports | dict(self.settings)
 
-    def __call__(self, *argv: str, check: bool = True, timeout_s: float = 280) -> str:
+    def __call__(self, *argv: str, check: bool = True, timeout_s: float = 560) -> str:
         """Run docker compose; return what it prints."""
         options = ["--progress", "plain", "--project-name", self.project, *self.options]
         command = ["docker", "compose", *options, *argv]

@@ -28,7 +28,7 @@ def compose() -> Iterator[Compose]:
 def base() -> Iterator[str]:
     """The server's image, as `docker build .` makes it."""
     tag = f"{Compose().project}-base"
-    docker("build", "--quiet", "--tag", tag, str(ROOT), timeout_s=280)
+    docker("build", "--quiet", "--tag", tag, str(ROOT), timeout_s=560)
     yield tag
     docker("image", "rm", "--force", tag)
 

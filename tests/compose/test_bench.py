@@ -16,7 +16,7 @@ from loadtest.subject import Subject
 from loadtest.targets import chosen, probe_record
 from tests.compose.compose import PROXIES, Compose, docker
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tests.compose.compose import PROXIES, Compose, docker
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker]
 
 USERS = {"app": "10001:10001", "caddy": "10001:10001", "nginx": "101:101", "apache": "33:33", "db": "999:999"}
 SERVICES = pytest.mark.parametrize("service", USERS)

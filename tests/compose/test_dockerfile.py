@@ -91,7 +91,6 @@ def facts(base: str) -> dict[str, Any]:
 
 @pytest.mark.docker
 @pytest.mark.skipif(bool(why_not()), reason=why_not() or "")
-@pytest.mark.timeout(300)
 class TestImage:
     def test_it_says_how_it_wants_to_be_run(self, facts: dict[str, Any]) -> None:
         assert facts["User"] == "10001:10001"

@@ -13,7 +13,7 @@ from stack.matrix.runner import run_checks
 from stack.matrix.target import Target
 from tests.compose.compose import PROXIES, Compose
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 REPLICAS = 2
 OVERRIDE = ("-f", "docker-compose.yml", "-f", "tests/compose/probe.yml")

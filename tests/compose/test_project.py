@@ -17,7 +17,6 @@ from tests.readme import run_readme
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.skipif(bool(why_not()), reason=why_not() or ""),
-    pytest.mark.timeout(400),
 ]
 
 

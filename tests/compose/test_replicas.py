@@ -14,7 +14,7 @@ import pytest
 from tests.compose.compose import PROXIES, Compose, docker, request
 from tests.kit import eventually
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker]
 
 PAUSE_S = 0.02
 MANY = 100

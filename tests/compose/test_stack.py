@@ -18,7 +18,7 @@ from stack.matrix.client import Socket, connected
 from tests.compose.compose import PROXIES, Compose, docker, request
 from tests.kit import eventually
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker]
 
 
 @pytest.fixture

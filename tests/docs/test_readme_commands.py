@@ -53,7 +53,6 @@ def environment(place: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.timeout(400)
 def test_commands(folder: Path) -> None:
     assert len(run_readme(ROOT / "README.md", cwd=folder, env=environment(folder))) >= 7
 

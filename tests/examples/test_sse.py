@@ -16,8 +16,6 @@ from playwright.async_api import Browser, JSHandle, Page, Route, expect
 from tests.browser import TIMEOUT_MS, opened_browser, opened_page
 from tests.examples.processes import ExampleServer
 
-pytestmark = pytest.mark.timeout(240)  # servers, workers and browsers are started, maybe on a busy machine
-
 STATES = """() => {
     const state = document.getElementById("state"), states = [state.value];
     new MutationObserver(() => states.push(state.value)).observe(state, {childList: true, subtree: true});

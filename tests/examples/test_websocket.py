@@ -15,8 +15,6 @@ from tests.browser import TIMEOUT_MS, opened_browser, opened_page
 from tests.examples.processes import ExampleServer
 from tests.kit import eventually
 
-pytestmark = pytest.mark.timeout(240)  # servers, workers and browsers are started, maybe on a busy machine
-
 NOTED_CODES = """() => {
     const codes = [];
     socket.addEventListener("close", event => codes.push(event.code));

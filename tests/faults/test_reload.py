@@ -96,7 +96,7 @@ def memory_kib(pid: int) -> int:
     return int(facts["RssAnon"].split()[0])
 
 
-@pytest.mark.timeout(180 + SECONDS + 15 * RELOADS)
+@pytest.mark.timeout(600 + SECONDS + 15 * RELOADS)
 def test_reloads_one_after_the_other_lose_nothing_and_leak_nothing(tmp_path: Path) -> None:
     with Pierhead(tmp_path) as server:
         master = server.process.pid

@@ -32,7 +32,6 @@ def test_each_example_has_one() -> None:
     assert KINDS.keys() == {path.parent.name for path in (ROOT / "examples").glob("*/app.py")}
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", KINDS)
 def test_it_finds_right_answers_through_a_proxy(name: str, nginx: str, spawner: Spawner) -> None:
     file, host = ROOT / "examples" / name / "load.py", f"{nginx}/{name}"

@@ -14,7 +14,6 @@ from tests.kit import Kit
 from tests.loadtest.test_bench import nothing
 
 
-@pytest.mark.timeout(180)
 def test_the_examples_give_the_same_answers_on_another_server(
     stack_kit: Kit,
 ) -> None:

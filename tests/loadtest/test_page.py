@@ -247,7 +247,6 @@ def noting(seen: list[str], attribute: str) -> Callable[[object], None]:
 
 
 @pytest.mark.chromium
-@pytest.mark.timeout(180)
 def test_a_browser_shows_it(browser: Browser, page: str, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     file.write_text(page, encoding="utf-8")

@@ -10,7 +10,7 @@ from stack.matrix.checks.by_gateway import CHECKS_BY_GATEWAY, NAMES
 from stack.matrix.options import BY_GATEWAY
 from stack.matrix.report import PAGE, page
 
-pytestmark = [pytest.mark.apache, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.apache, pytest.mark.slow]
 
 
 def test_every_cell_is_right_or_differs_as_documented(result: dict[str, Any]) -> None:

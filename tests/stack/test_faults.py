@@ -22,7 +22,6 @@ def pids(kit: Kit) -> dict[str, int]:
     return found | {one["name"]: int(one["pid"]) for one in status["app"]["replicas"]}
 
 
-@pytest.mark.timeout(240)
 def test_after_each_fault_the_stack_is_well(kit: Kit) -> None:
     kit("up", "--detach", "--ports", "auto", "--only", "nginx,caddy")
     state = State(kit.state)

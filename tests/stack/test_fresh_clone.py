@@ -68,7 +68,6 @@ def clone() -> Iterator[Kit]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_one_command_from_a_checkout_to_a_running_stack(clone: Kit) -> None:
     output = clone("up", "--detach", "--ports", "auto").stdout
     assert "Making a virtual environment in " in output

@@ -107,6 +107,7 @@ class Pierhead:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.pids: set[int] = set()
+        self._begun: dict[int, str] = {}
         if ready:
             try:
                 self.wait_for_log("ready on")
@@ -124,11 +125,13 @@ class Pierhead:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.note_processes()
-        for pid in [self.process.pid, *self.pids]:
+        if self.process.poll() is None:
+            self.process.kill()
+        for pid in self._left():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(60)
-        eventually(lambda: not any(map(alive, self.pids)), f"processes left: {self.pids}")
+        eventually(lambda: not self._left(), f"processes left: {self._left()}")
         self._reader.join(60)
         assert self.process.stderr is not None
         self.process.stderr.close()
@@ -182,7 +185,12 @@ class Pierhead:
                     found.update(children)
                     parents += children
         self.pids |= found
+        self._begun |= {pid: when for pid in found if (when := begun_at(pid))}
         return found
+
+    def _left(self) -> list[int]:
+        """Return which of all processes there were still run: others may have their numbers by now."""
+        return [pid for pid, when in self._begun.items() if begun_at(pid) == when and alive(pid)]
 
     def workers(self) -> set[int]:
         """Return the pids of the workers: the grandchildren."""
@@ -254,6 +262,14 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def begun_at(pid: int) -> str:
+    """Return when a process was started, in ticks of the machine; "" where it is no more."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
 
 
 def parent_of(pid: int) -> int:

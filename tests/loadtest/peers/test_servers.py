@@ -24,7 +24,6 @@ CLIENTS: dict[str, Callable[[int], dict[str, object]]] = {
 }
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("peer", WITH_WHEELS, ids=lambda peer: peer.name)
 def test_a_server_answers_every_client_and_leaves_nothing_behind(peer: Peer) -> None:
     assert peer.missing() is None
@@ -57,7 +56,6 @@ def test_a_server_that_answers_something_else_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.wrk
-@pytest.mark.timeout(180)
 @pytest.mark.skipif(tools.missing("wrk") is not None, reason=str(tools.missing("wrk")))
 def test_a_real_run_of_the_smallest_size(tmp_path: Path) -> None:
     file = tmp_path / "results.json"

@@ -72,7 +72,7 @@ def test_case(case: Case, echo: Serving) -> None:
             end(peer, case.closes)
 
 
-@pytest.mark.timeout(1800 if FULL else 60)
+@pytest.mark.timeout(1800 if FULL else 600)
 @pytest.mark.parametrize("case", bulk.cases(full=FULL), ids=lambda case: case.number)
 def test_bulk(case: bulk.Bulk, echo: Serving) -> None:
     opcode = TEXT if case.text else BINARY

@@ -57,7 +57,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def environment(ask: Ask) -> dict[str, str]:
-    return dict(os.environ) | variables(ask)
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return inherited | variables(ask)
 
 
 def by_cgi(folder: Path, ask: Ask, *command: str, more: bytes = b"") -> Answer:

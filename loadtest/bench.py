@@ -25,7 +25,7 @@ from loadtest.compose import containers
 from loadtest.database import ROWS, SEED, dataset
 from loadtest.faults import FAULTS, run_faults
 from loadtest.interrupt import interruptible
-from loadtest.measuring import RATE, WARM_UP_S, Measuring, now
+from loadtest.measuring import RATE, WARM_UP_S, Measuring, now, proxied
 from loadtest.others import NAMES, serving
 from loadtest.placement import NOWHERE, placed
 from loadtest.provenance import ROOT
@@ -35,7 +35,7 @@ from loadtest.roles import processes
 from loadtest.scenario import Scenario, ScenarioError, load_all
 from loadtest.spawner import Spawner
 from loadtest.subject import Subject
-from loadtest.targets import DIRECT, Target, TargetError, chosen, probe_record
+from loadtest.targets import DIRECT, PROXIES, Target, TargetError, chosen, probe_record
 
 __all__ = ["main"]
 
@@ -202,6 +202,8 @@ def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject
         raise TargetError("--pool needs the database of a stack of ./kit, and none is running")
     if options.faults and subject.disturb is None:
         raise TargetError("faults happen to a stack of ./kit or of docker compose, and none is running")
+    if options.faults and not proxied(targets):
+        raise TargetError(f"--faults needs a proxy among the targets: {', '.join(PROXIES)}")
     document = begin(options, scenarios, targets, subject)
     started = datetime.fromisoformat(document["started"])
     folder = options.output / f"bench-{started:%Y%m%d-%H%M%S}"

@@ -17,7 +17,7 @@ from loadtest.roles import Watch
 from loadtest.scenario import Scenario, filled
 from loadtest.spawner import Spawner
 from loadtest.subject import Subject
-from loadtest.targets import DIRECT, Target, TargetError, fetch
+from loadtest.targets import PROXIES, Target, TargetError, fetch
 
 __all__ = ["FAULT_S", "RATE", "WARM_UP_S", "Measuring", "now", "proxied"]
 
@@ -255,8 +255,8 @@ class Measuring:
 
 
 def proxied(targets: Sequence[Target]) -> list[Target]:
-    """Return the targets that faults happen to: the application alone has no other replica."""
-    return [target for target in targets if target.name != DIRECT]
+    """Return the targets that faults happen to: an application alone has no other replica."""
+    return [target for target in targets if target.name in PROXIES]
 
 
 def said(one: Mapping[str, Any]) -> str:

@@ -259,7 +259,7 @@ def load_plot(
         first,
         ("p99 in ms", lambda one: latency_ms(one, "p99")),
     ]
-    load = "offered requests a second" if by_rate else by
+    load = "offered tasks a second" if by_rate else by
 
     def draw(figure: Figure, palette: Palette) -> None:
         for axes, (title, of) in zip(panels(figure, palette, 2), measures, strict=True):

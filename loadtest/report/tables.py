@@ -272,7 +272,7 @@ def faults(document: Mapping[str, Any]) -> Table:
             (", ".join(f"{method} {count}" for method, count in one["failed"].items()) or "none")
             if one["requests"]
             else "-",
-            "; ".join([one["rule"], *one["problems"]]),
+            "; ".join([one["rule"], *(problem.partition(":")[0] for problem in one["problems"])]),
         )
         for one in document["faults"]
     ]

@@ -58,6 +58,11 @@ def problems(document: Mapping[str, Any]) -> list[str]:
         for one in document.get("ramps", ())
         for problem in one["problems"]
     ]
+    found += [
+        f"fault {one['fault']} {one['target']}: {problem}"
+        for one in document["faults"]
+        for problem in one["problems"]
+    ]
     return found
 
 
@@ -96,7 +101,9 @@ def pool(document: Mapping[str, Any]) -> str:
         return "No size has a valid result."
     best = max(measured, key=lambda one: one.rate.value if one.rate else 0)
     rounds = set.intersection(*(set(one.rates) for one in measured))
-    if len(measured) < 2 or len(rounds) < 2:
+    if len(measured) < 2:
+        return f"Only the pool of {best.size} has valid results, so there is nothing to compare."
+    if len(rounds) < 2:
         return f"The highest rate was with {best.size}; one round says no more."
     for one in measured:
         ratio = stats.ratio([best.rates[turn] for turn in rounds], [one.rates[turn] for turn in rounds])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from loadtest import bench, faults, tools
 from loadtest.faults import FAULTS, run_faults
 from loadtest.measuring import Measuring
-from loadtest.report import tables
+from loadtest.report import tables, verdicts
 from loadtest.report.markdown import as_markdown
 from loadtest.report.page import as_html
 from loadtest.targets import Target
@@ -33,7 +34,8 @@ def sample(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     monkeypatch.setattr(faults, "LEAD_S", 0.0)
 
     def outcome(errors: dict[str, int], series: list[list[int]] = WELL, requests: int = 2400) -> None:
-        made = Sample(200.0, requests, [[1, 1]], errors, seconds=12, series=series, began=1.0, note="why")
+        began = time.time() + 60  # what happens is over in time, however slow this machine is
+        made = Sample(200.0, requests, [[1, 1]], errors, seconds=12, series=series, began=began, note="why")
         monkeypatch.setattr(tools, "run_locust", lambda *_, **__: made)
 
     outcome({})
@@ -96,6 +98,41 @@ def test_a_fault_that_could_not_be_done_does_not_pass(sample: Callable[..., None
     (one,) = stood("reload", disturb=broken)
     assert not one["passed"]
     assert one["problems"] == ["it could not be done: no such signal"]
+    made = document(*three("direct", 100, 200)) | {"faults": [one]}
+    assert verdicts.problems(made) == ["fault reload nginx: it could not be done: no such signal"]
+    assert tables.faults(made).rows[0][-1] == "no request fails; it could not be done"
+
+
+@pytest.mark.parametrize(
+    ("takes_s", "tried", "passed"), [(5, [12], True), (20, [12, 24], True), (99, [12, 24, 48], False)]
+)
+def test_a_fault_has_to_be_over_while_there_is_load(
+    sample: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    takes_s: float,
+    tried: list[int],
+    passed: bool,
+) -> None:
+    seen: list[int] = []
+    now = time.time()
+
+    def load(*args: Any, duration_s: int, **options: Any) -> Sample:
+        seen.append(duration_s)
+        return Sample(200.0, 2400, [[1, 1]], seconds=duration_s, series=WELL, began=now - takes_s, note="why")
+
+    monkeypatch.setattr(tools, "run_locust", load)
+    (one,) = stood("roll")
+    assert (seen, one["passed"]) == (tried, passed)
+    assert one["problems"] == ([] if passed else ["it was not over 2 s before the end of 48 s of load"])
+
+
+def test_faults_are_for_proxies(
+    stack: FakeStack, runs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    disturbed = running(stack, "app", disturb=lambda fault, role: "done")
+    argv = ["--quick", "--faults", "kill", "--target", f"mine={stack.url}"]
+    assert bench.main(argv, disturbed) == 1
+    assert "--faults needs a proxy among the targets: caddy, nginx, apache" in capsys.readouterr().err
 
 
 def test_without_load_nothing_was_shown(sample: Callable[..., None]) -> None:

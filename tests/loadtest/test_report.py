@@ -141,6 +141,12 @@ def test_of_pools_the_smallest_that_is_not_slower_is_named() -> None:
     assert verdicts.problems(bad) == ["pool of 1: errors: status 1"]
 
 
+def test_of_one_valid_pool_nothing_is_compared() -> None:
+    made = pools((1, 1, 100), (1, 2, 101), (4, 1, 200), (4, 2, 201))
+    made["pool"][0]["problems"] = ["errors: status 27"]
+    assert verdicts.pool(made) == "Only the pool of 4 has valid results, so there is nothing to compare."
+
+
 def test_events_that_are_near_to_each_other_share_a_mark() -> None:
     assert marks([[1.0, "a"], [1.2, "b"], [5.0, "c"]], near=0.5) == [("1, 2", 1.0), ("3", 5.0)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -139,6 +140,16 @@ def test_versions_are_one_line() -> None:
     assert shutil.which("wrk")
     for tool in ("wrk", "locust"):  # and neither where it is installed nor whose it is
         assert re.fullmatch(r"\S*\d\.\d+\S*", version(tool)), version(tool)
+
+
+def test_a_version_that_does_not_come_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(command: list[str], **options: Any) -> None:
+        raise subprocess.TimeoutExpired(command, 30)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    monkeypatch.setattr(tools, "missing", lambda tool: None)
+    assert version("wrk") == "unknown"
+    assert re.fullmatch(r"\d+\.\d+\S*", version("locust"))
 
 
 def result(**more: Any) -> dict[str, Any]:

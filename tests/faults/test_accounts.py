@@ -139,6 +139,25 @@ def test_the_application_is_the_user_and_nothing_of_root_is_left(folder: Path) -
     assert not pid_file.exists()
 
 
+def test_a_user_who_may_not_read_the_server_is_told_what_that_is(folder: Path) -> None:
+    """Not that some module does not exist."""
+    (folder / "app.py").write_text(APP)
+    (folder / "lib" / "pierhead").chmod(0o700)
+    command = [python(), "-P", "-m", "pierhead", "run", "app:app", "--user", USER, "--loop", "asyncio"]
+    told = subprocess.run(
+        [*command, "--listen", "http://127.0.0.1:0"],
+        env=os.environ | {"PYTHONPATH": str(folder / "lib")},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert told.returncode == 3
+    assert f"user = 'nobody': it may not read {folder}/lib/pierhead/" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
 def test_who_cannot_become_somebody_else_is_told_at_once(folder: Path) -> None:
     become = "os.setgroups([]); os.setgid(65534); os.setuid(65534)"
     program = (

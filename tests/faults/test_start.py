@@ -90,6 +90,37 @@ def test_code_that_is_mended_while_it_still_fails_to_start_is_taken_up(tmp_path:
         server.wait_for_log("generation 2 serves on")
 
 
+def test_a_reload_that_fails_while_another_takes_a_dead_ones_place_stops_nothing(tmp_path: Path) -> None:
+    """The generation that served was killed during the reload: another one is on its way."""
+    slow = (
+        "import os, time\n"
+        "def until(name):\n    while not os.path.exists(name):\n        time.sleep(0.01)\n"
+        "if not os.path.exists('second'):\n    open('second', 'w').close()\n    until('fail')\n"
+        "    raise RuntimeError('broken')\n"
+        "if not os.path.exists('third'):\n    open('third', 'w').close()\n    until('go')\n"
+    )
+    with Pierhead(tmp_path) as server:
+        server.write(slow + APP)
+        server.signal(signal.SIGHUP)
+        eventually((tmp_path / "second").exists, "the second generation imports")
+        (serving,) = generations_that_serve(server)
+        os.kill(serving, signal.SIGKILL)
+        eventually((tmp_path / "third").exists, "the third generation imports")
+        (tmp_path / "fail").touch()
+        server.wait_for_log("RuntimeError: broken")
+        eventually(lambda: len(children_of(server)) == 1, "the second is gone")
+        (tmp_path / "go").touch()
+        server.wait_for_log("generation 3 serves on")
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("generation 4 serves on")
+        assert server.get()[0] == 200
+
+
+def children_of(server: Pierhead) -> set[int]:
+    """Return the generations that there are."""
+    return {pid for pid in server.note_processes() if parent_of(pid) == server.process.pid and alive(pid)}
+
+
 def generations_that_serve(server: Pierhead) -> set[int]:
     """Return the generations that have workers."""
     return {parent_of(pid) for pid in server.workers()}

@@ -57,8 +57,9 @@ def account_of(settings: Settings) -> Account | None:
 
 
 def drop_privileges(settings: Settings) -> None:
-    """Become `user` and `group`, and set `umask`, where they are set; raises as `account_of`.
+    """Become `user` and `group`, and set `umask`, where they are set.
 
+    Raises as `account_of`, and where the user may not read what is yet to be imported.
     The user's supplementary groups come with it, and those of root go.
     """
     if settings.umask is not None:
@@ -66,6 +67,7 @@ def drop_privileges(settings: Settings) -> None:
     account = account_of(settings)
     if account is None:
         return
+    needed = [path for path in (os.__file__, __file__) if os.access(path, os.R_OK)]
     if os.geteuid() == 0:
         if account.name:
             os.initgroups(account.name, account.gid)
@@ -74,3 +76,9 @@ def drop_privileges(settings: Settings) -> None:
             os.setuid(account.uid)
     if account.name:
         os.environ.update(HOME=account.home, USER=account.name, LOGNAME=account.name)
+    for path in needed:
+        if not os.access(path, os.R_OK):  # what is imported from here on would not be found
+            raise ConfigError(
+                f"user = {settings.user or ''!r}: it may not read {path}; "
+                "have Python, and the server, where this user may read"
+            )

@@ -241,9 +241,7 @@ async def secure(
             "apache": {"site.conf": f"Listen 127.0.0.1:{tls}\nDefine TLS_PORT {tls}\n"},
         }
         proxy = program(folder, [upstream.port], more=lines[program.name])
-        site = folder / program.name / "site" / "tls"
-        site.parent.mkdir(parents=True)
-        shutil.copytree(authority, site)
+        give_certificate(folder / program.name, authority)
         root = authority / "ca.pem"
     code, output = await proxy.validate()
     assert code == 0, output
@@ -253,6 +251,12 @@ async def secure(
             while not await shakes_hands(tls, root):  # noqa: ASYNC110 - Caddy makes certificates as it goes
                 await asyncio.sleep(0.05)
         yield proxy, tls, root
+
+
+def give_certificate(place: Path, authority: Path) -> None:
+    """Put the certificate where nginx's and httpd's mixins/tls.conf have it."""
+    (place / "site").mkdir(parents=True)
+    shutil.copytree(authority, place / "site" / "tls")
 
 
 async def shakes_hands(port: int, root: Path) -> bool:
@@ -276,6 +280,32 @@ async def curl(port: int, root: Path, *options: str) -> tuple[str, str]:
     assert process.returncode == 0, errors.decode()
     head, _, body = output.decode().partition("\r\n\r\n")
     return head.lower(), body
+
+
+async def test_plain_http_is_sent_to_tls_on_request(
+    program: type[Program], upstream: Upstream, folder: Path, authority: Path
+) -> None:
+    plain, tls = any_free(), any_free()
+    more = {
+        "caddy": {"CADDY_HTTP_PORT": str(plain), "CADDY_HTTPS_PORT": str(tls)},
+        "nginx": {
+            "http.conf": f"server {{ listen 127.0.0.1:{plain}; return 308 https://$host$request_uri; }}\n"
+        },
+        "apache": {
+            "site.conf": f"Listen 127.0.0.1:{plain}\nListen 127.0.0.1:{tls}\n"
+            f"Define TLS_PORT {tls}\nDefine TLS_ONLY\n"
+        },
+    }[program.name]
+    if program is Caddy:
+        proxy: Program = program(folder, [upstream.port], config="tls.Caddyfile", more=more, port=tls)
+    else:
+        proxy = program(folder, [upstream.port], more=more)
+        give_certificate(folder / program.name, authority)
+    async with proxy:
+        for target in ("/a%20b%2Fc?d=%20", "/100%25", "/"):
+            answer = await fetch(plain, target, host="localhost")
+            assert (answer.status, answer.one("location")) == (308, f"https://localhost{target}")
+    assert all(seen.target == "/readyz" for seen in upstream.seen)  # a proxy's own question
 
 
 async def test_tls_with_http_2_and_a_certificate_that_checks(

@@ -258,3 +258,35 @@ async def test_one_that_was_given_away_is_closed_here() -> None:
         await socket.receive()
     await socket.close()
     assert channel.calls == []
+
+
+class Refusing(Channel):
+    """Cannot send what it is told first."""
+
+    async def accept(self, subprotocol: str | None, headers: HeaderItems) -> None:
+        raise ValueError("a field that cannot be sent")
+
+    async def reject(self, response: Response) -> None:
+        await super().reject(response)
+        if len(self.calls) == 1:
+            raise ValueError("a response that cannot be sent")
+
+
+async def test_a_handshake_whose_answer_cannot_be_sent_is_not_answered() -> None:
+    channel = Refusing()
+    socket = opened(channel, "chat")
+    with pytest.raises(ValueError, match="a field"):
+        await socket.accept("chat")
+    assert (socket.answered, socket.subprotocol, socket.close_code) == (False, None, None)
+    with pytest.raises(ValueError, match="a response"):
+        await socket.reject(Response.text("no", status=401))
+    assert (socket.answered, socket.close_code) == (False, None)
+    await socket.reject(Response.problem(500))
+    assert (socket.answered, socket.accepted, socket.close_code) == (True, False, 1006)
+
+
+async def test_who_left_before_a_rejection_is_not_answered_again() -> None:
+    socket = opened(Channel(closed=WebSocketClosed(1006, "gone")))
+    with pytest.raises(WebSocketClosed):
+        await socket.reject(Response.problem(403))
+    assert (socket.answered, socket.close_code) == (True, 1006)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from pierhead.errors import WebSocketClosed
+from pierhead.errors import ClientDisconnected, WebSocketClosed
 from pierhead.messages.headers import HeaderItems
 
 if TYPE_CHECKING:
@@ -107,14 +107,26 @@ class WebSocket:
         except WebSocketClosed as closed:
             self._closed(closed.code, closed.reason)
             raise
+        except Exception:  # such as a field that cannot be sent: the client still waits for an answer
+            self._answered = False
+            self.subprotocol = None
+            raise
 
     async def reject(self, response: Response) -> None:
         """Answer the handshake with an ordinary response instead, for example 403."""
         if self._answered:
             raise RuntimeError("the WebSocket handshake was already answered")
         self._answered = self._rejected = True
-        self._closed(1006, "the handshake was rejected")
-        await self._channel.reject(response)
+        try:
+            await self._channel.reject(response)
+        except (ClientDisconnected, WebSocketClosed):
+            raise
+        except Exception:  # it cannot be sent: the client still waits for an answer
+            self._answered = self._rejected = False
+            raise
+        finally:
+            if self._answered:
+                self._closed(1006, "the handshake was rejected")
 
     async def disconnect(self) -> None:
         """Wait for the client to leave before its handshake is answered; raises WebSocketClosed then."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pierhead import WebSocketClosed
-from pierhead.interfaces.asgi.scope import ASGIApp, Receive, Scope, Send
+from pierhead.interfaces.asgi.scope import ASGIApp, Message, Receive, Scope, Send
 from pierhead.testing import Client, WebSocketRejected
 
 from .support import Handler, http
@@ -211,3 +211,41 @@ def test_a_stopping_server_is_a_disconnect() -> None:
         assert closed.value.code == 1012
         assert stopping.result(DEADLINE_S) == 0
     assert (got[0]["type"], got[0]["code"]) == ("websocket.disconnect", 1012)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"type": "websocket.accept", "headers": [(b"sec-websocket-accept", b"mine")]}],
+        [
+            {"type": "websocket.http.response.start", "status": 700},
+            {"type": "websocket.http.response.body", "body": b""},
+        ],
+        [
+            {"type": "websocket.http.response.start", "status": 401, "headers": [(b"x", b"a\r\nb: c")]},
+            {"type": "websocket.http.response.body", "body": b""},
+        ],
+    ],
+)
+def test_an_answer_that_cannot_be_sent_is_a_500(messages: list[Message]) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in messages:
+            await send(message)
+
+    with Client(app, interface="asgi") as client:
+        with pytest.raises(WebSocketRejected) as rejected, client.websocket("/"):
+            pass
+        assert rejected.value.response.status == 500
+
+
+@pytest.mark.parametrize("empty", [{}, {"text": None, "bytes": None}])
+def test_a_message_has_text_or_bytes(empty: Message, caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", **empty})
+
+    with Client(app, interface="asgi") as client, client.websocket("/") as socket:
+        with pytest.raises(WebSocketClosed) as closed:
+            socket.receive()
+        assert closed.value.code == 1011
+    assert "has text or bytes" in caplog.text

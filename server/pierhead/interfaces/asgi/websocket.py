@@ -62,7 +62,10 @@ class WebSocketCall:
         try:
             if kind == "websocket.send" and state is _State.OPEN:
                 text = message.get("text")
-                await self._socket.send(message["bytes"] if text is None else text)
+                data = message.get("bytes") if text is None else text
+                if data is None:
+                    raise ValueError("a 'websocket.send' has text or bytes")
+                await self._socket.send(data)
             elif kind == "websocket.accept" and state in {_State.NEW, _State.CONNECTING}:
                 fields = checked_fields(message.get("headers", ()))
                 await self._socket.accept(message.get("subprotocol"), fields)

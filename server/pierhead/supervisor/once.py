@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pierhead.errors import LoadError
 from pierhead.health import Health
 from pierhead.log import configure
-from pierhead.supervisor.start import START_FAILED, StartFailedError, new_loop
+from pierhead.supervisor.start import START_FAILED, StartFailedError, master_hooks, new_loop
 from pierhead.transports.server import Server
 from pierhead.transports.stdio import StreamTransport
 
@@ -77,21 +77,14 @@ def _take_streams() -> _Streams:
 def _run(application: Application, settings: Settings, streams: _Streams) -> int:
     if settings.access_log == "-":  # that is the response now; who started the process keeps a log of its own
         settings = dataclasses.replace(settings, access_log="off")
+    # For one connection the loop of asyncio, which is loaded anyhow: with uvloop the start takes longer.
+    loop = "asyncio" if settings.loop == "auto" else settings.loop
     try:
-        application.start_master()
-    except Exception:
-        logger.exception("the application's start hook for the master failed")
-        return START_FAILED
-    try:
-        # For one connection the loop of asyncio, which is loaded anyhow: with uvloop the start takes longer.
-        loop = "asyncio" if settings.loop == "auto" else settings.loop
-        with asyncio.Runner(loop_factory=lambda: new_loop(loop)) as runner:
+        with master_hooks(application), asyncio.Runner(loop_factory=lambda: new_loop(loop)) as runner:
             runner.run(_serve(application, settings, streams))
     except StartFailedError as error:
         logger.error("the application did not start\n%s", error)  # noqa: TRY400 - it has the traceback
         return START_FAILED
-    finally:
-        application.stop_master()
     return 0
 
 

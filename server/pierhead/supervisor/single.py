@@ -17,7 +17,7 @@ from pierhead.isolation.choose import prepare
 from pierhead.log import configure
 from pierhead.supervisor import read_certificates
 from pierhead.supervisor.listeners import BindError, Listener, bind, listener_url, unlink
-from pierhead.supervisor.start import START_FAILED, StartFailedError, new_loop
+from pierhead.supervisor.start import START_FAILED, StartFailedError, master_hooks, new_loop
 from pierhead.supervisor.worker import serve_until
 
 if TYPE_CHECKING:
@@ -50,13 +50,10 @@ def run_application(application: Application, settings: Settings) -> int:
             if not url:
                 continue
             sockets.append(bind(url, settings.backlog))
-        application.start_master()
-        try:
+        with master_hooks(application):
             isolation = prepare(application, settings, sockets)
             with asyncio.Runner(loop_factory=lambda: new_loop(settings.loop)) as runner:
                 runner.run(_serve(application, settings, sockets, isolation))
-        finally:
-            application.stop_master()
     except BindError as error:
         print(f"pierhead: {error}", file=sys.stderr)
         return 4

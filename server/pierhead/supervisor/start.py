@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import traceback
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-__all__ = ["START_FAILED", "StartFailedError", "new_loop"]
+if TYPE_CHECKING:
+    from pierhead.interfaces.base import Application
+
+__all__ = ["START_FAILED", "StartFailedError", "master_hooks", "new_loop"]
 
 START_FAILED = 3
 """Exit code of a process whose application did not start."""
@@ -12,6 +19,19 @@ START_FAILED = 3
 
 class StartFailedError(Exception):
     """The application's start hooks raised; the message is the traceback."""
+
+
+@contextlib.contextmanager
+def master_hooks(application: Application) -> Iterator[None]:
+    """Run the application's hooks for the master, where one process is all; raises StartFailedError."""
+    try:
+        application.start_master()
+    except Exception as error:
+        raise StartFailedError(traceback.format_exc().rstrip()) from error
+    try:
+        yield
+    finally:
+        application.stop_master()
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:

@@ -143,7 +143,7 @@ async def serve_until(
     application: Application,
     settings: Settings,
     sockets: Sequence[socket.socket],
-    ready: Any,
+    ready: Callable[[], None],
     desk: Desk,
     isolation: Isolation | None = None,
 ) -> int:
@@ -152,72 +152,67 @@ async def serve_until(
     `stop`'s result says whether the server goes away (True) or restarts. At its desk the process writes down
     how it does. `isolation` has what is isolated of the application. Raises StartFailedError.
     """
-    if isolation is None:
-        return await _serve_until(stop, application, settings, sockets, ready, desk, [])
-    isolation.attach()
-    try:
-        return await _serve_until(stop, application, settings, sockets, ready, desk, [isolation.publish])
-    finally:
-        await isolation.close()
-
-
-async def _serve_until(
-    stop: asyncio.Future[bool],
-    application: Application,
-    settings: Settings,
-    sockets: Sequence[socket.socket],
-    ready: Any,
-    desk: Desk,
-    publishers: Sequence[Callable[[Row], None]],
-) -> int:
-    try:
-        access_log = AccessLog(settings)
-    except OSError as error:
-        raise StartFailedError(f"cannot write access_log {settings.access_log}: {error.strerror}") from error
     row = desk.row
     share = Share(row)
-    server, lines = _make_server(Latest(application, row), settings, access_log, share)
-
-    def look_around(_: Row) -> None:
-        share.know(desk.everybody_else())
-
-    pulse = Pulse(
-        desk, [partial(report, server), partial(publish, lines), look_around, *publishers], share.meet
-    )
     ours, for_metrics = sockets[: len(settings.listen)], sockets[len(settings.listen) :]
-    monitor: Server | None = None
-    start = asyncio.ensure_future(server.serve(ours, settings.listen))
+    async with contextlib.AsyncExitStack() as stack:
+        publishers: list[Callable[[Row], None]] = [lambda _: share.know(desk.everybody_else())]
+        if isolation is not None:
+            isolation.attach()
+            stack.push_async_callback(isolation.close)
+            publishers.append(isolation.publish)
+        access_log = _open_access_log(settings)
+        stack.callback(access_log.close)
+        server, lines = _make_server(Latest(application, row), settings, access_log, share)
+        stack.push_async_callback(_close, server, settings.drain_timeout_s)
+        if not await _start(server, ours, settings, stop):
+            return 0
+        if for_metrics:
+            monitor = Server(Metrics(desk.board), dataclasses.replace(settings, max_connections=_SCRAPERS))
+            await monitor.serve(for_metrics, [settings.metrics_listen])
+            stack.push_async_callback(monitor.close)
+            stack.push_async_callback(monitor.drain, 0.0)
+        pulse = Pulse(desk, [partial(report, server), partial(publish, lines), *publishers], share.meet)
+        pulse.start()
+        stack.callback(pulse.stop)
+        row.cells[Cell.STATE] = State.SERVING
+        ready()
+        going_away = await stop
+        row.cells[Cell.STATE] = State.LEAVING
+        return await server.drain(settings.drain_timeout_s, going_away=going_away)
+
+
+def _open_access_log(settings: Settings) -> AccessLog:
+    try:
+        return AccessLog(settings)
+    except OSError as error:
+        raise StartFailedError(f"cannot write access_log {settings.access_log}: {error.strerror}") from error
+
+
+async def _start(
+    server: Server, sockets: Sequence[socket.socket], settings: Settings, stop: asyncio.Future[bool]
+) -> bool:
+    """Start the server; False where it is to stop before it has. Raises StartFailedError."""
+    start = asyncio.ensure_future(server.serve(sockets, settings.listen))
     events: list[asyncio.Future[Any]] = [start, stop]
     await asyncio.wait(events, timeout=settings.start_timeout_s, return_when=asyncio.FIRST_COMPLETED)
     if not start.done():
         start.cancel()
         await asyncio.gather(start, return_exceptions=True)  # what was started is stopped
         if stop.done():
-            return 0
+            return False
         raise StartFailedError(
             f"the application did not start within start_timeout_s={settings.start_timeout_s:g}"
         )
     if (failure := start.exception()) is not None:
         raise StartFailedError("".join(traceback.format_exception(failure)).rstrip()) from failure
-    if for_metrics:
-        monitor = Server(Metrics(desk.board), dataclasses.replace(settings, max_connections=_SCRAPERS))
-        await monitor.serve(for_metrics, [settings.metrics_listen])
-    pulse.start()
-    row.cells[Cell.STATE] = State.SERVING
-    ready()
-    try:
-        going_away = await stop
-        row.cells[Cell.STATE] = State.LEAVING
-        return await server.drain(settings.drain_timeout_s, going_away=going_away)
-    finally:
-        pulse.stop()
-        if monitor is not None:
-            await monitor.drain(0.0)
-            await monitor.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(settings.drain_timeout_s or None):
-                await server.close()
-        access_log.close()
+    return True
+
+
+async def _close(server: Server, timeout_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s or None):
+            await server.close()
 
 
 def _make_server(

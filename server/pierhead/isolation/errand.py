@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Errand", "ProcessLostError"]
 
-logger = logging.getLogger("pierhead.isolation")
 
 _NO_ANSWER_S = 5.0  # for the nursery to say how a process ended whose link is closed
 

@@ -164,13 +164,7 @@ class Client(Runner):
         """Send raw bytes as one connection that then closes its sending side; returns all the answer."""
 
         async def exchange() -> bytes:
-            transport = await self._connect()
-            transport.send(data)
-            transport.send_eof()
-            answer = bytearray()
-            while piece := await transport.receive():
-                answer += piece
-            return bytes(answer)
+            return await (await self._connect()).exchange(data)
 
         return self._call(exchange())
 

@@ -23,13 +23,7 @@ def handle_raw(app: AnyApp, data: bytes, **settings: Any) -> bytes:
         server = make_server(adapt(app, interface=chosen.interface), chosen)
         await server.start()
         try:
-            transport = MemoryTransport(server.connect())
-            transport.send(data)
-            transport.send_eof()
-            answer = bytearray()
-            while piece := await transport.receive():
-                answer += piece
-            return bytes(answer)
+            return await MemoryTransport(server.connect()).exchange(data)
         finally:
             await server.drain(1.0)
             await server.close()

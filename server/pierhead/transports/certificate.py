@@ -10,7 +10,6 @@ __all__ = ["alternative_names", "distinguished_name"]
 
 _SUBJECT_ALT_NAME = bytes.fromhex("0603551d11")  # the object identifier 2.5.29.17, encoded
 _OCTET_STRING = 0x04
-_SEQUENCE = 0x30
 _DNS_NAME, _IP_ADDRESS = 0x82, 0x87
 
 # RFC 4514, 3; others are written as they are called.

@@ -70,6 +70,15 @@ class MemoryTransport(asyncio.Transport):
             self._protocol.resume_writing()
         return data
 
+    async def exchange(self, data: bytes) -> bytes:
+        """Send all that is ever sent; returns all that the server writes until it closes."""
+        self.send(data)
+        self.send_eof()
+        answer = bytearray()
+        while piece := await self.receive():
+            answer += piece
+        return bytes(answer)
+
     def disconnect(self) -> None:
         """Break the connection off, as a client that vanishes."""
         self.abort()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +24,6 @@ from pierhead.messages.websocket import WebSocket
 
 __all__ = ["GatewayApplication", "Run"]
 
-logger = logging.getLogger("pierhead.app")
 
 _BODILESS = frozenset({204, 304})
 _MOST_REDIRECTS = 5

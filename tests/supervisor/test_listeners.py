@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import stat
@@ -79,6 +80,32 @@ def test_a_unix_socket_of_a_server_that_is_busy_is_not_taken_over_nor_waited_for
                 client.connect(f"{tmp_path}/app.sock")
         with pytest.raises(BindError, match="another process listens on it"):
             bind(url, 5)
+
+
+def test_two_that_start_at_once_do_not_both_get_a_unix_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is bound, but not listened at yet, looks like one that was left behind: so one waits."""
+    path = tmp_path / "socket"
+    other = socket.socket(socket.AF_UNIX)
+    other.bind(str(path))
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            other.listen()
+            os.close(folder)
+
+    monkeypatch.setattr("pierhead.supervisor.listeners.time.sleep", sleep)
+    with pytest.raises(BindError, match="another process listens on it"):
+        bind(f"http://unix:{path}", 8)
+    assert len(waited) == 3
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    other.close()
 
 
 def test_a_unix_socket_in_no_folder_names_the_folder(tmp_path: Path) -> None:

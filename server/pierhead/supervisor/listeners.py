@@ -9,6 +9,7 @@ import os
 import socket
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pierhead.supervisor.account import Account
 
 __all__ = ["BindError", "Listener", "adopt", "bind", "holder_of", "listener_url", "unlink"]
 
+_ALONE_S = 5.0  # somebody else may lock a folder for other reasons
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
@@ -117,9 +119,10 @@ def _bind_unix(listener: ListenURL, backlog: int, account: Account | None) -> Li
         address = "\0" + listener.path[1:]
     else:
         address = listener.path
-        _clear(Path(address))
     bound = Listener(socket.AF_UNIX)
-    with _closed_on_error(bound):
+    with _closed_on_error(bound), contextlib.nullcontext() if listener.abstract else _alone(Path(address)):
+        if not listener.abstract:
+            _clear(Path(address))
         bound.bind(address)
         if not listener.abstract:
             if account is not None:
@@ -127,6 +130,39 @@ def _bind_unix(listener: ListenURL, backlog: int, account: Account | None) -> Li
             Path(address).chmod(listener.mode)
         bound.listen(backlog)
     return bound
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Have nobody else who does the same bind in a socket's folder meanwhile.
+
+    Else two servers that start at once could both find a socket at which nobody answers: the one that another
+    has bound, and does not listen at yet. It would be removed, and that server be deaf.
+    """
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError:  # it may be written, but not read: as before
+        yield
+        return
+    try:
+        deadline = time.monotonic() + _ALONE_S
+        while not _locked(folder) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _locked(fd: int) -> bool:
+    import fcntl  # there are no unix sockets where there is no such module
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: as before
+        return True
+    return True
 
 
 def _clear(path: Path) -> None:

@@ -237,9 +237,14 @@ def run(options: argparse.Namespace, targets: Sequence[Target], subject: Subject
                 raise
             stopped = error
             print(f"bench: {error}; this is what was measured until then:", file=sys.stderr, flush=True)
-    document["finished"] = now()
-    results.conclude(document)
-    code = show(document, folder)
+    try:
+        document["finished"] = now()
+        results.conclude(document)
+        code = show(document, folder)
+    except KeyboardInterrupt:
+        keep(document, folder)
+        print(f"bench: interrupted; ./kit report {folder / 'report.json'} shows all", file=sys.stderr)
+        return 130
     if document["complete"]:
         return code
     return 1 if stopped else 130

@@ -10,6 +10,7 @@ from typing import Any
 
 from loadtest.measuring import FAULT_S, Measuring, now, proxied
 from loadtest.scenario import load_all
+from loadtest.spawner import FAREWELL_S
 from loadtest.targets import Target
 from loadtest.tools import Sample
 
@@ -111,6 +112,10 @@ def under_load(
             events.append((time.time(), done))
         except Exception as error:  # noqa: BLE001 - whatever hindered it is what the report has to say
             problems.append(f"it could not be done: {error}")
+    except BaseException:  # interrupted: nobody waits until the load ends by itself
+        if measuring.spawner is not None:
+            measuring.spawner.end(FAREWELL_S)
+        raise
     finally:
         load.join()
     [sample] = samples

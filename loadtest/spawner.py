@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-__all__ = ["Spawner", "SpawnerError"]
+__all__ = ["FAREWELL_S", "Spawner", "SpawnerError"]
 
 PROGRAM = Path(__file__).with_name("locust_spawner.py")
 FAREWELL_S = 8.0  # for users that are told to stop: they clear away what they made
@@ -77,7 +77,10 @@ class Spawner:
             return int(answer), Path(output.name).read_text(encoding="utf-8", errors="replace")
 
     def end(self, patience_s: float) -> None:
-        """End all processes: after a request and so many seconds, if there are any, by force."""
+        """End all processes: after a request and so many seconds, if there are any, by force.
+
+        For another thread than that of a run, too, which then fails.
+        """
         process, self.process = self.process, None
         if process is None:
             return

@@ -243,6 +243,21 @@ def test_an_interrupted_run_reports_what_it_has(
     assert stack.users == {}
 
 
+def test_an_interruption_while_the_report_is_made_loses_nothing(
+    stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def interrupted(*args: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "show", interrupted)
+    argv = ["--quick", "--scenarios", "plaintext", "--output", str(tmp_path)]
+    assert bench.main(argv, running(stack, "app")) == 130
+    document = document_in(tmp_path)
+    assert (document["complete"], len(document["runs"])) == (True, 1)
+    assert "report.json shows all" in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_written_is_named_before_anything_is_measured(
     stack: FakeStack, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from loadtest.measuring import Measuring
 from loadtest.report import tables, verdicts
 from loadtest.report.markdown import as_markdown
 from loadtest.report.page import as_html
+from loadtest.spawner import Spawner
 from loadtest.targets import Target
 from loadtest.tools import Sample
 from tests.loadtest.fake import FakeStack
@@ -124,6 +126,27 @@ def test_a_fault_has_to_be_over_while_there_is_load(
     (one,) = stood("roll")
     assert (seen, one["passed"]) == (tried, passed)
     assert one["problems"] == ([] if passed else ["it was not over 2 s before the end of 48 s of load"])
+
+
+@pytest.mark.usefixtures("sample")
+def test_an_interrupted_fault_does_not_wait_for_its_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    class Ended(Spawner):
+        def end(self, patience_s: float) -> None:
+            ended.set()
+
+    def load(*args: Any, **options: Any) -> Sample:
+        return Sample(errors={} if ended.wait(60) else {"tool": 1})
+
+    def interrupted(fault: str, role: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tools, "run_locust", load)
+    options = bench.arguments(["--quick"])
+    with pytest.raises(KeyboardInterrupt):
+        run_faults(Measuring(options, [], TARGETS, {}, {"id": 1}, spawner=Ended()), ["kill"], interrupted, [])
+    assert ended.is_set()
 
 
 def test_faults_are_for_proxies(

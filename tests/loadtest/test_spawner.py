@@ -86,6 +86,24 @@ def test_an_interrupted_run_is_ended(quick: Spawner) -> None:
     eventually(lambda: gone(pid), "it has ended")
 
 
+def test_another_thread_can_end_a_run(quick: Spawner) -> None:
+    begun = module.PROGRAM.with_name("begun")
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            quick.run([str(begun)], {"SECONDS": "600"}, timeout_s=600)
+        except (SpawnerError, ValueError) as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    eventually(begun.exists, "the run has begun")
+    quick.end(0)
+    thread.join()
+    assert failed
+
+
 def test_what_cannot_be_loaded_is_an_error(quick: Spawner) -> None:
     module.PROGRAM.write_text("import nothing_of_that_name")
     with pytest.raises(SpawnerError, match="could not be loaded"):

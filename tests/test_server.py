@@ -54,3 +54,17 @@ def test_it_runs_in_one_process_until_a_signal(tmp_path: Path) -> None:
         assert answer.endswith(b"from a program")
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("per", ["worker", "master"])
+def test_a_start_hook_that_fails_is_logged_and_ends_it(tmp_path: Path, per: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\nfrom pierhead import App, Server\napp = App()\n"
+        f"@app.on_start(per={per!r})\ndef start(): raise RuntimeError('no database')\n"
+        "sys.exit(Server(app, listen='http://127.0.0.1:0', access_log='off').run())\n"
+    )
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert "pierhead.single: the application did not start\n" in done.stderr
+    assert "RuntimeError: no database" in done.stderr

@@ -45,13 +45,13 @@ def test_whoever_is_killed_takes_its_processes_along_and_is_replaced(tmp_path: P
 
 def test_a_nursery_that_is_stopped_is_found_and_its_worker_replaced(tmp_path: Path) -> None:
     """Nobody else can kill a process whose time is over: its client would wait for ever."""
-    options = ["--isolation-timeout-s", "0.2", "--hang-timeout-s", "3"]
+    options = ["--isolation-timeout-s", "2", "--hang-timeout-s", "8"]
     with Pierhead(tmp_path, *options, source=APP, workers=1) as server:
         (worker,) = server.workers()
         nursery = parent_of(answer(server)["pid"])
         os.kill(nursery, signal.SIGSTOP)
         assert server.get("/wait/never", timeout=60)[0] == 504
-        server.wait_for_log(f"({nursery}) has not answered for 3 s (hang_timeout_s), and was killed")
+        server.wait_for_log(f"({nursery}) has not answered for 8 s (hang_timeout_s), and was killed")
         eventually(lambda: alive_and_other(server, worker), "another worker")
 
 

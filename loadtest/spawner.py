@@ -54,15 +54,16 @@ class Spawner:
                 stdout=subprocess.PIPE,
                 start_new_session=True,
             )
-        assert self.process.stdin
-        assert self.process.stdout
+        process = self.process  # another thread may end it
+        assert process.stdin
+        assert process.stdout
         with tempfile.NamedTemporaryFile(prefix="locust-") as output:
             order = {"words": list(words), "env": dict(env), "cores": list(cores), "output": output.name}
             try:
-                self.process.stdin.write(json.dumps(order).encode() + b"\n")
-                self.process.stdin.flush()
-                ready, _, _ = select.select([self.process.stdout], [], [], timeout_s)
-                answer = self.process.stdout.readline() if ready else b"?"
+                process.stdin.write(json.dumps(order).encode() + b"\n")
+                process.stdin.flush()
+                ready, _, _ = select.select([process.stdout], [], [], timeout_s)
+                answer = process.stdout.readline() if ready else b"?"
             except BrokenPipeError:
                 answer = b""
             except BaseException:

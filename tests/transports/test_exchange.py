@@ -293,6 +293,18 @@ def test_a_body_that_stops_coming_is_408(app: App) -> None:
         assert client._call(transport.receive()).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
 
 
+@pytest.mark.parametrize("limits", [(0.1, 0.1), (1.0, 0.1)], ids=str)
+def test_a_body_that_stops_coming_is_not_the_handlers_delay(
+    app: App, limits: tuple[float, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    body_s, handler_s = limits
+    with Client(app, body_timeout_s=body_s, handler_timeout_s=handler_s) as client:
+        transport = client._call(client._connect())
+        client._do(transport.send, get("/", b"Content-Length: 10", method="POST") + b"abc")
+        assert client._call(transport.receive()).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert "took longer" not in caplog.text
+
+
 @pytest.mark.parametrize("begun", [b"", get()])
 def test_an_idle_connection_is_closed_without_a_word(app: App, begun: bytes) -> None:
     with Client(app, head_timeout_s=0.1, keep_alive_timeout_s=0.1) as client:

@@ -293,6 +293,8 @@ class HttpConnection(asyncio.Protocol):
 
     def tick(self, now: float) -> None:
         """Act on deadlines that have passed; called a few times a second."""
+        # A handler that waits for the client's body is not slow: the body has a deadline of its own.
+        uploads = self._body is not None and self._body.deadline < math.inf
         if now >= self._write_deadline:
             self.transport.abort()
         elif self._body is not None:
@@ -310,7 +312,9 @@ class HttpConnection(asyncio.Protocol):
         if self._phase is HEAD:
             self._refuse(408, "the request head did not come in time")
         elif self._phase is HANDLER:
-            if self._exchange is not None:
+            if uploads:
+                self._wait_for(HANDLER, self.limits.settings.handler_timeout_s)
+            elif self._exchange is not None:
                 self._exchange.time_out()
         elif self._phase is LINGER:
             self.transport.abort()

@@ -93,9 +93,13 @@ class Http2Stream:
 
     def tick(self, now: float) -> None:
         """Act on deadlines that have passed."""
+        uploads = self._body is not None and self._body.deadline < math.inf
         if self._body is not None:
             self._body.tick(now)
         if now >= self._handler_deadline:
+            if uploads:  # it is the client that is waited for, which has a deadline of its own
+                self._handler_deadline = self.limits.handler_deadline
+                return
             self._handler_deadline = math.inf
             if self._exchange is not None:
                 self._exchange.time_out()

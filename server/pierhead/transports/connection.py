@@ -284,17 +284,13 @@ class HttpConnection(asyncio.Protocol):
         """Read from the client, or leave its bytes to the kernel, so that it has to wait."""
         if wanted is not self.reading and not self.transport.is_closing():
             self.reading = wanted
-            if wanted:
-                self.transport.resume_reading()
-            else:
-                self.transport.pause_reading()
+            (self.transport.resume_reading if wanted else self.transport.pause_reading)()
 
     # What the server calls
 
     def tick(self, now: float) -> None:
         """Act on deadlines that have passed; called a few times a second."""
-        # A handler that waits for the client's body is not slow: the body has a deadline of its own.
-        uploads = self._body is not None and self._body.deadline < math.inf
+        uploads = self._body is not None and self._body.deadline < math.inf  # then the client may be slow
         if now >= self._write_deadline:
             self.transport.abort()
         elif self._body is not None:
@@ -322,10 +318,7 @@ class HttpConnection(asyncio.Protocol):
             self.transport.close()
 
     def wind_down(self, close_code: int) -> None:
-        """End soon: after the response in progress, or after a short grace for a request under way.
-
-        `close_code` is for a WebSocket: 1001 when the server stops, 1012 when it restarts.
-        """
+        """End soon, after a response in progress or a short grace; a WebSocket with 1001 (stop) or 1012."""
         if self.upgraded is not None:
             self.upgraded.go_away(close_code)
         elif self._exchange is not None:

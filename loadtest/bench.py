@@ -158,6 +158,11 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(f"no fault {', '.join(sorted(unknown))}; there are: {', '.join(FAULTS)}")
     if unknown := set(options.scenarios or ()) - set(scenarios):
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are: {', '.join(scenarios)}")
+    if options.compose and (options.peers or options.pool):
+        parser.error(
+            "--peers and --pool run servers here, which cannot reach the containers' database: it is in a network"
+            " of its own, with passwords of its own; leave --compose out"
+        )
     usual = [name for name, one in scenarios.items() if (one.quick if options.quick else one.default)]
     chosen_names = options.scenarios or usual
     wanted = [

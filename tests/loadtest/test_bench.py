@@ -398,6 +398,8 @@ def test_on_a_full_disk_the_table_is_shown_and_earlier_rounds_stay(
         (["--scenarios", "reed"], "no scenario reed; there are: crud, database, "),
         (["--scenarios", "plaintext", "--tool", "locust"], "none of these scenarios is for locust"),
         (["--fast"], "unrecognized arguments: --fast"),
+        (["--compose", "--pool", "4"], "cannot reach the containers' database"),
+        (["--compose", "--peers", "uvicorn"], "leave --compose out"),
     ],
 )
 def test_bad_arguments_are_named(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -160,8 +160,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are: {', '.join(scenarios)}")
     if options.compose and (options.peers or options.pool):
         parser.error(
-            "--peers and --pool run servers here, which cannot reach the containers' database: it is in a network"
-            " of its own, with passwords of its own; leave --compose out"
+            "--peers and --pool run servers here, which cannot reach the containers' database: its network is"
+            " apart, and so are its passwords; leave --compose out"
         )
     usual = [name for name, one in scenarios.items() if (one.quick if options.quick else one.default)]
     chosen_names = options.scenarios or usual

@@ -162,10 +162,10 @@ def follow_until_end(state: State, run: Run, signals: Signals) -> int:
                     time.sleep(FOLLOW_S)
         except BrokenPipeError:  # whoever read our output has gone
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        before = signals.count  # one that comes once the next line is read is a second one
         print("\nStopping (Ctrl-C again kills) ...", flush=True)
         with state.locked(BUSY):
-            before = signals.count
-            stop(run, signals)
+            stop(run, signals, before)
             show()
             state.forget()
     if signals.count > max(before, 1):

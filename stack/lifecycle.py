@@ -118,13 +118,14 @@ def last_lines(record: Record) -> str:
     return "".join([f" The end of {record.log}:", *(f"\n     | {line}" for line in lines)])
 
 
-def stop(run: Run, signals: Signals) -> None:
+def stop(run: Run, signals: Signals, before: int | None = None) -> None:
     """End all processes: first the proxies, then the application, then the database.
 
-    Each ends what it is doing first; a second signal means at once. Raises KitError if a process stays.
+    Each ends what it is doing first; a signal more than `before` (all until now) means at once.
+    Raises KitError if a process stays.
     """
     # A signal that made us stop is not yet one that makes us hurry.
-    before = signals.count
+    before = signals.count if before is None else before
 
     def hurry() -> bool:
         return signals.count > before

@@ -62,17 +62,24 @@ def up(state: State, roles: Sequence[str], auto: bool, ports: dict[str, int], *,
                     run.kit = None
                     state.save(run)
             except BaseException as error:
+                if isinstance(error, BrokenPipeError):
+                    to_nowhere()  # or what `stop` says would keep it from stopping anything
                 print("Stopping what was started ...", file=sys.stderr, flush=True)
                 stop(run, signals)
                 state.forget()
                 if signals.count or isinstance(error, Interrupted):
                     return 130
                 raise
-        print("\n".join(["", table(run), "", *run.notes]).rstrip(), flush=True)
+        greeting = "\n".join(["", table(run), "", *run.notes]).rstrip()
         if detach:
-            print(f"\nLogs: {state.logs}. Stop with ./kit down")
+            print(f"{greeting}\n\nLogs: {state.logs}. Stop with ./kit down")
             return 0
-        return follow_until_end(state, run, signals)
+        return follow_until_end(state, run, signals, greeting)
+
+
+def to_nowhere() -> None:
+    """Drop what is printed from now on: nobody reads it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def already_up(state: State, signals: Signals) -> Run | None:
@@ -134,11 +141,10 @@ def bring_up(
     launch(state, run, front, signals)
 
 
-def follow_until_end(state: State, run: Run, signals: Signals) -> int:
+def follow_until_end(state: State, run: Run, signals: Signals, greeting: str) -> int:
     """Show all logs until a signal comes or a process ends; then stop everything. Returns the exit code."""
     labels = labelled([record.name for record in run.records])
     paths = {record.name: state.logs / f"{record.name}.log" for record in run.records}
-    print("\nFollowing the logs; Ctrl-C stops everything.\n", flush=True)
     code = 0
     with Follower(paths, from_start=False) as follower:
 
@@ -150,6 +156,7 @@ def follow_until_end(state: State, run: Run, signals: Signals) -> int:
             return bool(lines)
 
         try:
+            print(f"{greeting}\n\nFollowing the logs; Ctrl-C stops everything.\n", flush=True)
             while not signals.count:
                 shown = show()
                 if dead := [record for record in run.records if not record.process.alive()]:
@@ -160,10 +167,11 @@ def follow_until_end(state: State, run: Run, signals: Signals) -> int:
                     break
                 if not shown:
                     time.sleep(FOLLOW_S)
+            before = signals.count  # one that comes once the next line is read is a second one
+            print("\nStopping (Ctrl-C again kills) ...", flush=True)
         except BrokenPipeError:  # whoever read our output has gone
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        before = signals.count  # one that comes once the next line is read is a second one
-        print("\nStopping (Ctrl-C again kills) ...", flush=True)
+            to_nowhere()
+            before = signals.count
         with state.locked(BUSY):
             stop(run, signals, before)
             show()

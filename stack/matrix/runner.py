@@ -13,7 +13,7 @@ from stack.matrix.target import Target
 __all__ = ["Progress", "Setting", "run_check", "run_checks", "run_matrix"]
 
 TOGETHER = 6
-TIMEOUT_S = 100.0
+TIMEOUT_S = 240.0
 
 Progress = Callable[[Cell], None]
 Setting = Callable[[str, int], contextlib.AbstractAsyncContextManager[Target]]

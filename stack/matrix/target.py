@@ -14,7 +14,7 @@ from stack.matrix.client import Answer, Connection, Fields, connected
 
 __all__ = ["Control", "Target"]
 
-ANSWER_S = 20.0
+ANSWER_S = 60.0
 
 
 class Control(Protocol):

@@ -208,7 +208,7 @@ def test_a_stall_that_outlasts_the_measurement_is_seen(
     stack: FakeStack, tmp_path: Path, run_locust: Locust
 ) -> None:
     stack.users[7] = {"id": 7}
-    stack.pause_after, stack.pause_s = 20, 2.0  # of 40 that are due
+    stack.pause_after, stack.pause_s = 10, 2.0  # of 40 that are due
     sample = run_locust([read(tmp_path)], stack.url, duration_s=2, users=4, rate=20)
     assert sample.errors == {}, sample.note
     assert sample.p99_ms > 2000, sample
@@ -219,7 +219,7 @@ def test_a_request_that_is_never_answered_is_an_error(
     stack: FakeStack, tmp_path: Path, run_locust: Locust
 ) -> None:
     stack.users[7] = {"id": 7}
-    stack.pause_after, stack.pause_s = 20, 60.0
+    stack.pause_after, stack.pause_s = 10, 60.0
     sample = run_locust([read(tmp_path)], stack.url, duration_s=2, users=4, rate=20)
     assert sample.errors.keys() == {"unanswered"}, sample
 

@@ -226,7 +226,17 @@ def test_it_stops_when_nobody_reads_its_output(kit: Kit) -> None:
             kit("psql", "-c", "SELECT pg_sleep(0.6)", check=False)  # makes it write a line
     # 0 where the log's line found the reader gone, 141 where one of its own words did: both are a clean stop.
     assert process.returncode in {0, 141}
-    assert kit.left_over() == []
+    eventually(lambda: kit.left_over() == [], "all leave, also a child that the database forked at the end")
+
+
+def test_nothing_is_left_where_the_reader_leaves_while_it_starts(kit: Kit) -> None:
+    command = [*kit.command, "up", "--ports", "auto", "--only", "app"]
+    with subprocess.Popen(command, cwd=kit.cwd, env=kit.env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("  app-1") for line in process.stdout)  # app-2 is still to come
+        process.stdout.close()
+    assert process.returncode in {0, 141}  # 0 where the other one was ready before that was noticed
+    eventually(lambda: kit.left_over() == [], "all leave")
 
 
 def test_a_full_disk_while_starting_is_named(kit: Kit) -> None:

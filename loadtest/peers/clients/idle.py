@@ -5,12 +5,13 @@ It says `open` when all are there, and after the line proves that they still wer
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sys
 
 from loadtest import machine
-from loadtest.peers.clients.wire import connections, read_answer, request
+from loadtest.peers.clients.wire import connect, read_answer, request
 
 __all__ = ["hold"]
 
@@ -19,10 +20,12 @@ def hold(port: int, count: int) -> dict[str, object]:
     """Hold `count` connections open between two requests each; return how many were lost. Raises OSError."""
     message = request("GET", "/")
     machine.raise_file_limit(count + 64)
-    with connections(port, count) as sockets:
-        for one in sockets:
-            one.sendall(message)
-            read_answer(one)
+    with contextlib.ExitStack() as stack:
+        sockets = []
+        for _ in range(count):  # each asks at once: servers do not wait for long for a first request
+            sockets.append(stack.enter_context(connect(port)))
+            sockets[-1].sendall(message)
+            read_answer(sockets[-1])
         print("open", flush=True)
         sys.stdin.readline()
         lost = sum(not answers(one, message) for one in sockets)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pierhead.board import Cell, Row
 from pierhead.errors import ClientDisconnected
 from pierhead.interfaces.conversation import departure
+from pierhead.interfaces.first import until_one_ends
 from pierhead.interfaces.layer import Layer
 from pierhead.messages.response import Response
 
@@ -115,18 +116,11 @@ def publish(lines: Iterable[Admission], row: Row) -> None:
 
 async def _unless_left(socket: WebSocket, turn: Coroutine[Any, Any, bool]) -> bool:
     """Wait for its turn, and no longer than its client; raises ClientDisconnected where that has left."""
-    leaving = asyncio.ensure_future(departure(socket))
-    waiting = asyncio.ensure_future(turn)
-    both: list[asyncio.Future[Any]] = [leaving, waiting]
-    try:
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in both:
-            one.cancel()
-        await asyncio.wait(both)
+    leaving, waiting = await until_one_ends(departure(socket), turn)
     if not leaving.cancelled():
         raise ClientDisconnected("the client closed the connection")
-    return waiting.result()
+    in_time: bool = waiting.result()
+    return in_time
 
 
 def _busy() -> Response:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from pierhead.errors import ClientDisconnected, WebSocketClosed
 from pierhead.interfaces.asgi.scope import Message, Receive, Scope, Send
 from pierhead.interfaces.conversation import converse
+from pierhead.interfaces.first import until_one_ends
 from pierhead.interfaces.native import NativeApplication
 from pierhead.messages.files import FileBody, file_pieces
 from pierhead.messages.headers import HeaderItems, Headers, RawHeaders
@@ -212,14 +213,7 @@ async def _send_file(body: FileBody, scope: Scope, reader: _Body, send: Send) ->
 
 async def _while_connected(pieces: AsyncIterable[bytes], reader: _Body, send: Send) -> None:
     """Send pieces until they end or the client leaves, which not every server tells by an error of `send`."""
-    sending = asyncio.ensure_future(_send_pieces(pieces, send))
-    waiting = [sending, asyncio.ensure_future(reader.disconnect())]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()
-        await asyncio.wait(waiting)
+    sending, _ = await until_one_ends(_send_pieces(pieces, send), reader.disconnect())
     if not sending.cancelled():
         sending.result()
 

@@ -9,6 +9,7 @@ from pierhead.errors import ClientDisconnected, WebSocketClosed
 from pierhead.interfaces.additions import additions
 from pierhead.interfaces.asgi.scope import Message
 from pierhead.interfaces.fields import checked_fields
+from pierhead.interfaces.first import until_one_ends
 from pierhead.messages.headers import RawHeaders
 from pierhead.messages.response import Response
 from pierhead.messages.websocket import WebSocket
@@ -93,13 +94,7 @@ class WebSocketCall:
 
     async def _until_answered(self) -> None:
         """Wait for the answer to the handshake, which another task may give, or for the client to leave."""
-        waiting = [asyncio.ensure_future(wait()) for wait in (self._answered.wait, self._socket.disconnect)]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+        await until_one_ends(self._answered.wait(), self._socket.disconnect())
 
     async def _close(self, message: Message) -> None:
         if self._state is _State.CLOSED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,11 @@ from tests.kit import Kit
 
 def pids(kit: Kit) -> dict[str, int]:
     """The main process of each role; the second replica is `app-2`."""
+    deadline = time.monotonic() + 60  # the database is there before the others have noticed
     status = kit.status()
-    assert all(one["healthy"] for one in status.values()), status
+    while not all(one["healthy"] for one in status.values()):
+        assert time.monotonic() < deadline, status
+        status = kit.status()
     found = {role: int(facts["pid"]) for role, facts in status.items()}
     return found | {one["name"]: int(one["pid"]) for one in status["app"]["replicas"]}
 
